@@ -1,0 +1,87 @@
+"""What the first start makes: the administrator, the namespaces USER and SAMPLES, the sample applications."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from webapps.models import Namespace, WebApp
+from webapps.runtime.environments import Environment, InstallFailed
+
+Say = Callable[[str], object]
+
+NAMESPACES = {"USER": "Your own applications", "SAMPLES": "The sample applications"}
+SAMPLES = {
+    "flask": {"app_name": "app", "callable_name": "app", "protocol_type": 1, "description": "Posts and comments with Flask"},
+    "django": {
+        "app_name": "app.wsgi",
+        "callable_name": "application",
+        "protocol_type": 1,
+        "description": "Posts and comments with Django REST framework",
+    },
+    "fastapi": {"app_name": "app", "callable_name": "app", "protocol_type": 2, "description": "Posts and comments with FastAPI"},
+}
+
+
+def prepare(home: Path, say: Say) -> None:
+    """Make what is missing; does nothing on later starts but look."""
+    _administrator(say)
+    if Namespace.objects.exists():
+        return
+    wanted = os.environ.get("STOA_SAMPLES", "1") != "0"
+    with transaction.atomic():
+        for name, description in NAMESPACES.items():
+            Namespace.objects.create(name=name, description=description)
+    if wanted:
+        _samples(home, say)
+
+
+def _administrator(say: Say) -> None:
+    users = get_user_model()
+    if users.objects.filter(is_superuser=True).exists():
+        return
+    name = os.environ.get("STOA_ADMIN_USER") or "admin"
+    given = os.environ.get("STOA_ADMIN_PASSWORD")
+    password = given or secrets.token_urlsafe(12)
+    users.objects.create_superuser(username=name, email="", password=password)
+    if not given:
+        say(f"The administrator is {name}, the password {password} (shown this once).")
+
+
+def _samples(home: Path, say: Say) -> None:
+    say("Setting up the sample applications …")
+    for name, fields in SAMPLES.items():
+        directory = home / "csp" / "samples" / name
+        if not directory.exists():
+            shutil.copytree(settings.BASE_DIR / "samples" / name, directory, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        WebApp.objects.create(
+            name=f"/samples/{name}",
+            namespace=Namespace.objects.get(name="SAMPLES"),
+            directory=str(directory),
+            path=str(directory / "static"),
+            authe_enabled=64,
+            **fields,
+        )
+    _install(home, say)
+
+
+def _install(home: Path, say: Say) -> None:
+    """Install what the samples need; without a network they are there all the same, and say what is missing."""
+    environment = Environment(home / "namespaces" / "SAMPLES")
+    environment.directory.mkdir(parents=True, exist_ok=True)
+    kept = environment.directory / "requirements"
+    kept.mkdir(exist_ok=True)
+    for name in SAMPLES:
+        shutil.copyfile(home / "csp" / "samples" / name / "requirements.txt", kept / f"samples_{name}.txt")
+    try:
+        environment.build("samples", None, lambda line: say(f"  {line}"))
+    except InstallFailed as error:
+        shutil.rmtree(kept)
+        say(f"The samples' packages could not be installed: {error}. Try again from their pages.")

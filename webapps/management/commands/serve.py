@@ -1,0 +1,182 @@
+"""Set up what is missing and become the keeper: what script/serve calls."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from webapps import firststart
+from webapps.runtime import processes
+from webapps.runtime.nginx import FrontUnavailable, find_nginx
+from webapps.runtime.serving import Serving
+
+DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "run/files", "run/front")
+BACKLOG = 2048
+PORTAL_THREADS = 8
+
+
+class Command(BaseCommand):
+    """Serve the portal and the applications until Ctrl-C."""
+
+    help = "Serve the portal and the applications (script/serve sets up everything first)."
+    requires_system_checks = []  # Run by hand below, once the home is there.
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the addresses; --home is read by manage.py, before the settings are."""
+        parser.add_argument("--host", default="127.0.0.1", help="address of both ports (default: %(default)s)")
+        parser.add_argument("--port", type=_port, default=8000, help="port of the applications (default: %(default)s)")
+        parser.add_argument("--portal-host", help="address of the portal (default: as --host)")
+        parser.add_argument("--portal-port", type=_port, default=8080, help="port of the portal (default: %(default)s)")
+        parser.add_argument("--home", help="directory of all of Stoa's data (default: STOA_HOME, else var)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Prepare, then become the keeper. Each step that cannot be taken ends in one line and status 1."""
+        home = Path(settings.STOA_HOME)
+        self._make_directories(home)
+        lock = self._lock(home)
+        self._end_what_was_left(home / "run")
+        apps = (options["host"], options["port"])
+        portal = (options["portal_host"] or options["host"], options["portal_port"])
+        sockets = {"apps": _listen(apps, "--port"), "portal": _listen(portal, "--portal-port")}
+        serving = self._serving(home, apps, portal)
+        self._check_front(serving)
+        self._prepare(serving)
+        self._become_keeper(serving, lock, sockets)
+
+    def _make_directories(self, home: Path) -> None:
+        umask = os.umask(0o027)
+        try:
+            for name in DIRECTORIES:
+                (home / name).mkdir(parents=True, exist_ok=True)
+            (home / "run").chmod(0o700)
+            (home / ".writable").touch()
+            (home / ".writable").unlink()
+        except OSError as error:
+            raise CommandError(
+                f"the home {home} cannot be written ({error.strerror}); choose another with --home or STOA_HOME"
+            ) from None
+        finally:
+            os.umask(umask)
+
+    def _lock(self, home: Path) -> int:
+        fd = os.open(home / "run" / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(fd, 20).decode().strip()
+            raise CommandError(
+                f"Stoa is running already with the home {home} (process {pid}); stop it or choose another with --home"
+            ) from None
+        os.truncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
+        return fd
+
+    def _end_what_was_left(self, run_dir: Path) -> None:
+        """End the processes of a Stoa whose keeper was killed."""
+        killed = processes.sweep(run_dir)
+        if killed:
+            self.stdout.write(f"Ended {len(killed)} processes that an earlier Stoa left behind.")
+
+    def _serving(self, home: Path, apps: tuple[str, int], portal: tuple[str, int]) -> Serving:
+        return Serving(
+            home=str(home),
+            static_dir=str(settings.BASE_DIR / "static"),
+            python=sys.executable,
+            apps_address=apps,
+            portal_address=portal,
+            nginx=os.environ.get("STOA_NGINX", ""),
+            apps_url=settings.STOA_URL,
+            portal_url=settings.STOA_PORTAL_URL,
+            trusted_proxies=tuple(settings.STOA_TRUSTED_PROXIES),
+            user=os.environ.get("STOA_USER", ""),
+        )
+
+    def _check_front(self, serving: Serving) -> None:
+        try:
+            find_nginx(serving.nginx)
+        except FrontUnavailable as error:
+            raise CommandError(str(error)) from None
+
+    def _prepare(self, serving: Serving) -> None:
+        umask = os.umask(0o077)
+        call_command("check", verbosity=0)
+        call_command("migrate", interactive=False, verbosity=0)
+        os.umask(umask)
+        firststart.prepare(Path(serving.home), self.stdout.write)
+
+    def _become_keeper(self, serving: Serving, lock: int, sockets: dict[str, socket.socket]) -> NoReturn:
+        serving.write()
+        config = serving.run_dir / "keeper.json"
+        children = [self._supervisor(), self._portal(serving)]
+        fresh = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(fresh, "w") as file:
+            json.dump(
+                {
+                    "run_dir": str(serving.run_dir),
+                    "log_dir": str(serving.log_dir),
+                    "python": serving.python,
+                    "children": children,
+                },
+                file,
+            )
+        for fd in [lock, *(sock.fileno() for sock in sockets.values())]:
+            os.set_inheritable(fd, True)
+        named = [f"{name}={sock.detach()}" for name, sock in sockets.items()]
+        self.stdout.flush()
+        environment = {**os.environ, "PYTHONPATH": str(settings.BASE_DIR)}
+        argv = [serving.python, "-m", "webapps.runtime.keeper", str(config), str(lock), *named]
+        os.execve(serving.python, argv, environment)  # noqa: S606
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        return {**os.environ, "STOA_HOME": str(settings.STOA_HOME), "PYTHONPATH": str(settings.BASE_DIR), **more}
+
+    def _supervisor(self) -> dict[str, Any]:
+        argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "supervisor", "--events-fd", "{fd:events}"]
+        return {"name": "supervisor", "argv": argv, "environment": self._environment(), "inherit": ["events"]}
+
+    def _portal(self, serving: Serving) -> dict[str, Any]:
+        """Run gunicorn on the socket that the keeper holds, handed over as systemd does."""
+        argv = [
+            *(sys.executable, "-m", "gunicorn", "portal.wsgi:application"),
+            *("--bind", "fd://{fd:unix:portal}", "--worker-class", "gthread", "--threads", str(PORTAL_THREADS)),
+            *("--workers", "1", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "75"),
+            *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108
+            *("--forwarded-allow-ips", "*", "--no-control-socket", "--log-level", "warning"),
+        ]
+        hosts = ",".join({serving.apps_address[0], serving.portal_address[0]})
+        environment = self._environment(
+            STOA_PORTAL_HOSTS=hosts,
+            STOA_APPS_URL=serving.apps_url or serving.url(serving.apps_address),
+            STOA_PORTAL_ADDRESS=serving.portal_url or serving.url(serving.portal_address),
+        )
+        return {"name": "portal", "argv": argv, "environment": environment, "inherit": ["unix:portal"]}
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; ports go from 1 to 65535")
+    return int(text)
+
+
+def _listen(address: tuple[str, int], option: str) -> socket.socket:
+    host, port = address
+    try:
+        family, _kind, _protocol, _name, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(resolved)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        words = error.strerror or str(error)
+        raise CommandError(f"{host}:{port} cannot be used ({words}); free it or choose another with {option}") from None
+    return listener

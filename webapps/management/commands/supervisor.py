@@ -1,0 +1,47 @@
+"""Run the supervisor: the one place where rows and processes meet. The keeper starts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import close_old_connections
+
+from webapps import specs
+from webapps.runtime.events import Events
+from webapps.runtime.frontkeeper import FrontKeeper
+from webapps.runtime.keeperlink import KeeperLink
+from webapps.runtime.loop import Loop
+from webapps.runtime.serving import Serving
+from webapps.runtime.supervisor import Supervisor, Wishes
+
+
+class Command(BaseCommand):
+    """Compose rows, keeper, front and supervisor."""
+
+    help = "Run the supervisor (the keeper starts it; there is no need to do so by hand)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the descriptor of the log writer's pipe."""
+        parser.add_argument("--events-fd", type=int, required=True)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Work until told to stop."""
+        home = settings.STOA_HOME
+        loop = Loop()
+        keeper = KeeperLink(home / "run")
+        events = Events(options["events_fd"], "supervisor")
+        front = FrontKeeper(Serving.read(home / "run"), keeper, events, loop)
+        wishes = Wishes(specs.change_counter, lambda: specs.read_specs(home), specs.namespace_defaults)
+        Supervisor(home, _fresh(wishes), front, keeper, events, loop).run()
+
+
+def _fresh(wishes: Wishes) -> Wishes:
+    """Have each look at the database begin with a connection that works."""
+
+    def counter() -> int:
+        close_old_connections()
+        return wishes.counter()
+
+    return Wishes(counter, wishes.specs, wishes.namespace_defaults)

@@ -1,0 +1,37 @@
+"""Tell the log writer what Stoa does; each event is one write, small enough not to be torn (pipe(7), PIPE_BUF)."""
+
+from __future__ import annotations
+
+import json
+import os
+
+ROOM = 3500
+
+
+class Events:
+    """The writing end of the log writer's pipe of events."""
+
+    def __init__(self, fd: int, source: str) -> None:
+        self.fd = fd
+        self.source = source
+        os.set_blocking(fd, False)
+
+    def of_application(self, label: str, generation: int, text: str) -> None:
+        """Write a line to WSGI.log, and what it says to messages.log as well."""
+        self._write({"file": "WSGI", "label": label, "generation": generation, "stream": "stoa", "text": text[:ROOM]})
+        self.say(f"{label} generation {generation}: {text}")
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Write a line to messages.log."""
+        for line in text.splitlines():
+            self._write({"file": "messages", "source": self.source, "level": level, "text": line[:ROOM]})
+
+    def _write(self, event: dict[str, object]) -> None:
+        data = json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace")
+        if len(data) >= 4096:
+            event["text"] = str(event["text"])[:600] + "…"
+            data = json.dumps(event).encode()[:4095]
+        try:
+            os.write(self.fd, data + b"\n")
+        except (BlockingIOError, BrokenPipeError):
+            pass  # The log writer is being restarted and the pipe is full: going on matters more.

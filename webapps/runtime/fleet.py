@@ -1,0 +1,514 @@
+"""Carry out the plan's steps: bind sockets, have workers forked, watch them, let them go."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import processes, wire
+from .application import PAUSES, STEADY, Application, Failure, Instance, Worker
+from .events import Events
+from .keeper import PIPE, Held
+from .keeperlink import KeeperLink
+from .loop import Loop
+from .plan import Key, Step, steps
+from .spec import AppSpec
+from .zygotes import Zygote, Zygotes
+
+BACKLOG = 2048
+# Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
+DRAIN = 35.0
+# How many files of a failed application are looked at each second.
+MOST_WATCHED = 200
+
+
+class Fleet:
+    """All applications, and the processes that serve them."""
+
+    def __init__(self, run_dir: Path, keeper: KeeperLink, events: Events, loop: Loop) -> None:
+        self.run_dir = run_dir
+        self.keeper = keeper
+        self.events = events
+        self.loop = loop
+        self.applications: dict[int, Application] = {}
+        self.workers: dict[str, tuple[Application, Instance, Worker]] = {}
+        self.pidfds: dict[int, str] = {}
+        self.zygotes = Zygotes(run_dir, keeper, self._watch_zygote)
+        self.at_once = os.cpu_count() or 1
+        self.carry: dict[Step, Callable[[Application], None]] = {
+            Step.BIND: self._bind,
+            Step.START: self._start,
+            Step.PROMOTE: self._promote,
+            Step.DISCARD: self._discard,
+            Step.FORK: self._fork_missing,
+            Step.DRAIN: self._drain_current,
+            Step.UNBIND: self._unbind,
+        }
+
+    # The tick
+
+    def tick(self, routed: set[int]) -> None:
+        """Take the smallest steps for every application, then look at the clock."""
+        now = time.monotonic()
+        for zygote in self.zygotes.dead():
+            self._zygote_failed(zygote)
+        for application in list(self.applications.values()):
+            self._deadlines(application, now)
+            fact = application.fact(application.id in routed)
+            for step in steps(application.wish_key, fact, now):
+                self.carry[step](application)
+        self._release_zygotes()
+
+    def next_due(self) -> float:
+        """Return how long (seconds) nothing is due; the tick's own second is the longest."""
+        return 1.0
+
+    def _deadlines(self, application: Application, now: float) -> None:
+        newcomer = application.newcomer
+        if newcomer and not newcomer.ready and now > newcomer.deadline:
+            seconds = newcomer.spec.limits.start_timeout
+            self._newcomer_failed(application, f"it was not ready within {seconds} seconds and was stopped")
+        current = application.current
+        if current and application.crashes and current.ready and now - current.ready_since > STEADY:
+            application.crashes = 0
+        for instance in application.leaving:
+            if now > instance.deadline:
+                self.events.of_application(application.label, instance.key.revision, "did not leave in time and is killed")
+                self._kill(instance)
+                instance.deadline = now + DRAIN
+        self._look_again(application, now)
+
+    def _look_again(self, application: Application, now: float) -> None:
+        """Try a failed application again when its files have changed, without waiting for the pause to end."""
+        failure = application.present_failure()
+        if not failure or application.current or application.newcomer or not application.wish:
+            return
+        changed = last_change(application.wish.directory)
+        if changed != application.watched:
+            application.watched = changed
+            application.retry_at = now
+
+    # Sockets
+
+    def _bind(self, application: Application) -> None:
+        listener = socket.socket(socket.AF_UNIX)
+        wire.bind(listener, self.socket_path(application.id))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        self.keeper.hold(f"socket:{application.id}", {"label": application.label}, [listener.fileno()])
+        application.listener = listener
+
+    def socket_path(self, app_id: int) -> Path:
+        """Return where an application's socket is."""
+        return self.run_dir / "apps" / f"{app_id}.sock"
+
+    def _unbind(self, application: Application) -> None:
+        if application.listener:
+            application.listener.close()
+            application.listener = None
+        self.keeper.drop(f"socket:{application.id}")
+        self.socket_path(application.id).unlink(missing_ok=True)
+        application.failure = None
+
+    # Starting
+
+    def starting(self) -> int:
+        """Count the instances that are not ready yet."""
+        return sum(1 for application in self.applications.values() if application.newcomer)
+
+    def _start(self, application: Application) -> None:
+        spec, key = application.wish, application.wish_key
+        if spec is None or key is None or not key.python or self.starting() >= self.at_once:
+            return
+        now = time.monotonic()
+        application.watched = last_change(spec.directory)
+        instance = Instance(spec, key, began=now, deadline=now + spec.limits.start_timeout)
+        application.newcomer = instance
+        problem = _problem_of(spec)
+        if problem:
+            self._newcomer_failed(application, problem, patient=True)
+            return
+        if not application.present_failure():
+            self.events.of_application(application.label, key.revision, "starting")
+        for _number in range(spec.limits.processes_min):
+            self._fork(application, instance)
+
+    def _fork_missing(self, application: Application) -> None:
+        if application.current:
+            self._fork(application, application.current)
+
+    def _fork(self, application: Application, instance: Instance) -> None:
+        worker = Worker(f"{application.id}:{instance.key.revision}:{instance.forked}:{time.time_ns()}")
+        instance.forked += 1
+        instance.workers[worker.key] = worker
+        self.workers[worker.key] = (application, instance, worker)
+        ready = os.pipe()
+        out, err = self._output(application, instance, worker, "out"), self._output(application, instance, worker, "err")
+        worker.ready_fd = ready[0]
+        self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
+        try:
+            zygote = self.zygotes.get(instance.key.python)
+            fds = [application.listener.fileno(), ready[1], out, err]  # type: ignore[union-attr]
+            zygote.fork(worker.key, instance.spec.to_dict(), {}, fds)
+        except OSError as error:
+            self._forget_worker(worker.key)
+            self._worker_failed(application, instance, f"it cannot be started: {error}")
+        finally:
+            wire.close_all([ready[1], out, err])
+
+    def _output(self, application: Application, instance: Instance, worker: Worker, stream: str) -> int:
+        reading, writing = os.pipe()
+        meta = {"file": "WSGI", "label": application.label, "generation": instance.key.revision, "stream": stream}
+        self.keeper.hold(f"{PIPE}{worker.key}:{stream}", meta, [reading])
+        os.close(reading)
+        return writing
+
+    # What zygotes and workers say
+
+    def _watch_zygote(self, zygote: Zygote) -> None:
+        self.loop.watch(zygote.sock, lambda _sock: self._zygote_says(zygote))
+
+    def _zygote_says(self, zygote: Zygote) -> None:
+        try:
+            received = wire.receive(zygote.sock)
+        except OSError:
+            received = None
+        if received is None:
+            self._zygote_ended(zygote)
+            return
+        message = received[0]
+        zygote.greeted = True
+        if "forked" in message:
+            self._forked(message["forked"], message["pid"], message["start"])
+        elif "ended" in message:
+            self._ended(message["key"], message["status"])
+        elif "children" in message:
+            self._kill_strangers(message["children"])
+
+    def _forked(self, key: str, pid: int, start: int) -> None:
+        known = self.workers.get(key)
+        if known is None:
+            processes.send_signal(pid, start, signal.SIGKILL)
+            return
+        application, instance, worker = known
+        worker.pid, worker.start = pid, start
+        self._note_worker(application, instance, worker)
+
+    def _note_worker(self, application: Application, instance: Instance, worker: Worker) -> None:
+        """Have the keeper remember a worker, for the next supervisor."""
+        if not worker.pid:
+            return
+        meta = {
+            "app": application.id,
+            "label": application.label,
+            "spec": instance.spec.to_dict(),
+            "python": instance.key.python,
+            "pid": worker.pid,
+            "start": worker.start,
+            "ready": worker.ready,
+            "leaving": instance in application.leaving,
+        }
+        self.keeper.hold(f"worker:{worker.key}", meta)
+
+    def _ready_says(self, key: str) -> None:
+        known = self.workers.get(key)
+        if known is None:
+            return
+        application, instance, worker = known
+        data = os.read(worker.ready_fd, 65536)
+        worker.message += data
+        if data:
+            return
+        self._close_ready(worker)
+        try:
+            message = json.loads(worker.message)
+        except ValueError:
+            worker.silent = True  # It ends, or has closed what is not its own; its end or the deadline tells.
+            return
+        if message["ready"]:
+            self._worker_ready(application, instance, worker)
+        else:
+            self._worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
+
+    def _close_ready(self, worker: Worker) -> None:
+        if worker.ready_fd >= 0:
+            self.loop.unwatch(worker.ready_fd)
+            os.close(worker.ready_fd)
+            worker.ready_fd = -1
+
+    def _worker_ready(self, application: Application, instance: Instance, worker: Worker) -> None:
+        worker.ready = True
+        instance.ready_since = time.monotonic()
+        self._note_worker(application, instance, worker)
+        if instance is application.newcomer and instance.ready:
+            self._promote(application)
+
+    def _worker_failed(
+        self, application: Application, instance: Instance, reason: str, detail: str = "", remedy: str = ""
+    ) -> None:
+        if instance is application.newcomer:
+            self._newcomer_failed(application, reason, detail, remedy)
+
+    def _newcomer_failed(
+        self, application: Application, reason: str, detail: str = "", remedy: str = "", *, patient: bool = False
+    ) -> None:
+        """Note why, stop what is left of it, and plan the next try; the old generation goes on serving."""
+        instance = application.newcomer
+        if instance is None:
+            return
+        known = application.present_failure()
+        if known is None or known.reason != reason:
+            self.events.of_application(application.label, instance.key.revision, f"did not start: {reason}")
+        application.newcomer = None
+        application.failure = Failure(instance.key, reason, detail, remedy)
+        if patient:
+            application.retry_at = time.monotonic() + 1.0
+        else:
+            self._pause(application)
+        self._leave(application, instance, signal.SIGKILL)
+
+    def _pause(self, application: Application) -> float:
+        pause = PAUSES[min(application.crashes + 1, len(PAUSES) - 1)]
+        application.crashes += 1
+        application.retry_at = time.monotonic() + pause
+        return pause
+
+    # Replacing
+
+    def _promote(self, application: Application) -> None:
+        newcomer, old = application.newcomer, application.current
+        if newcomer is None:
+            return
+        application.current, application.newcomer, application.failure = newcomer, None, None
+        seconds = time.monotonic() - newcomer.began
+        verb = "replaces generation " + str(old.key.revision) if old else "is running"
+        self.events.of_application(application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)")
+        if old:
+            self._leave(application, old, signal.SIGTERM)
+
+    def _discard(self, application: Application) -> None:
+        instance, application.newcomer = application.newcomer, None
+        if instance:
+            self._leave(application, instance, signal.SIGKILL)
+
+    def _drain_current(self, application: Application) -> None:
+        instance, application.current = application.current, None
+        if instance:
+            self.events.of_application(application.label, instance.key.revision, "stopping")
+            self._leave(application, instance, signal.SIGTERM)
+
+    def _leave(self, application: Application, instance: Instance, number: int) -> None:
+        instance.deadline = time.monotonic() + DRAIN
+        if instance.workers:
+            application.leaving.append(instance)
+        for worker in list(instance.workers.values()):
+            # Before it is ready a worker may not hear SIGTERM yet (replacement.md, section 6, trap 7).
+            hard = number == signal.SIGKILL or not worker.ready
+            self._signal(worker, signal.SIGKILL if hard else signal.SIGTERM)
+            self._note_worker(application, instance, worker)
+
+    def _kill(self, instance: Instance) -> None:
+        for worker in instance.workers.values():
+            self._signal(worker, signal.SIGKILL)
+
+    def _signal(self, worker: Worker, number: int) -> None:
+        if worker.pid:
+            processes.send_signal(worker.pid, worker.start, number, group=number == signal.SIGKILL)
+
+    # Ends
+
+    def _ended(self, key: str, status: int | None) -> None:
+        known = self._forget_worker(key)
+        if known is None:
+            return
+        application, instance, worker = known
+        if instance is application.newcomer:
+            self._worker_failed(application, instance, f"{end_in_words(status)} before it was ready")
+        elif instance is application.current:
+            self._crashed(application, instance, status)
+        elif not instance.workers and instance in application.leaving:
+            application.leaving.remove(instance)
+            if instance.ready_since:
+                self.events.of_application(application.label, instance.key.revision, "has left")
+
+    def _forget_worker(self, key: str) -> tuple[Application, Instance, Worker] | None:
+        known = self.workers.pop(key, None)
+        if known is None:
+            return None
+        _application, instance, worker = known
+        instance.workers.pop(key, None)
+        self._close_ready(worker)
+        self.keeper.drop(f"worker:{key}")
+        if worker.pid:
+            # What the worker itself has started belongs to its group, and goes with it.
+            try:
+                os.killpg(worker.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+        return known
+
+    def _crashed(self, application: Application, instance: Instance, status: int | None) -> None:
+        """Restart at once, then with growing pauses."""
+        pause = PAUSES[min(application.crashes, len(PAUSES) - 1)]
+        application.crashes += 1
+        again = "restarted at once" if not pause else f"it is started again after a pause of {pause:.0f} s"
+        reason = f"a worker {end_in_words(status)}; {again}"
+        self.events.of_application(application.label, instance.key.revision, reason)
+        if instance.workers:
+            instance.fork_at = time.monotonic() + pause
+            return
+        application.current = None
+        application.retry_at = time.monotonic() + pause
+        if pause and not application.newcomer:
+            times = f"it crashed {application.crashes} times: "
+            application.failure = Failure(application.wish_key or instance.key, times + reason)
+
+    def _zygote_ended(self, zygote: Zygote) -> None:
+        """Go on without it: its workers serve, and are watched by the kernel's own handles (pidfd_open(2))."""
+        self.loop.unwatch(zygote.sock)
+        self.zygotes.forget(zygote)
+        for key, (application, instance, worker) in list(self.workers.items()):
+            if instance.key.python != zygote.python:
+                continue
+            if not worker.pid:
+                self._forget_worker(key)
+                self._worker_failed(application, instance, "the zygote ended while it was started")
+            else:
+                self._watch_pid(key, worker)
+
+    def _zygote_failed(self, zygote: Zygote) -> None:
+        self.loop.unwatch(zygote.sock)
+        self.zygotes.forget(zygote)
+        words = f"the interpreter {zygote.python} cannot run Stoa's zygote (CPython 3.10 or later is needed); messages.log has its words"
+        for application in self.applications.values():
+            if application.newcomer and application.newcomer.key.python == zygote.python:
+                for key in list(application.newcomer.workers):
+                    self._forget_worker(key)
+                self._newcomer_failed(application, words)
+
+    def _watch_pid(self, key: str, worker: Worker) -> None:
+        try:
+            fd = os.pidfd_open(worker.pid)
+        except OSError:
+            self.loop.call(lambda: self._ended(key, None))
+            return
+        self.loop.watch(fd, lambda _fd: self._pid_ended(fd, key))
+
+    def _pid_ended(self, fd: int, key: str) -> None:
+        self.loop.unwatch(fd)
+        os.close(fd)
+        self._ended(key, None)
+
+    def _kill_strangers(self, children: dict[str, str]) -> None:
+        """Kill workers that a zygote forked for a supervisor that died before it noted them."""
+        for pid, key in children.items():
+            if key not in self.workers:
+                processes.send_signal(int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True)
+
+    def _release_zygotes(self) -> None:
+        used = {instance.key.python for app in self.applications.values() for instance in app.instances()}
+        used |= {app.wish_key.python for app in self.applications.values() if app.wish_key}
+        for zygote in self.zygotes.release(used):
+            self.loop.unwatch(zygote.sock)
+
+    # Taking over from an earlier supervisor
+
+    def adopt(self, held: dict[str, Held]) -> None:
+        """Go on with what an earlier supervisor left: sockets, zygotes, workers."""
+        for key, kept in held.items():
+            kind, _, name = key.partition(":")
+            if kind == "socket":
+                self._application(int(name), kept.meta["label"]).listener = socket.socket(fileno=kept.fds.pop())
+            wire.close_all(kept.fds)
+        alive = {key[7:]: kept.meta for key, kept in held.items() if key.startswith("worker:")}
+        for key, meta in alive.items():
+            self._adopt_worker(key, meta)
+        for key, kept in held.items():
+            if key.startswith("unix:zygote:") and self.zygotes.adopt(key[5:], kept.meta) is None:
+                self.keeper.drop(key)
+        for key, (_application, instance, worker) in list(self.workers.items()):
+            if instance.key.python not in self.zygotes.by_python:
+                self._watch_pid(key, worker)
+
+    def _adopt_worker(self, key: str, meta: dict[str, Any]) -> None:
+        if not processes.is_alive(meta["pid"], meta["start"]):
+            self.keeper.drop(f"worker:{key}")
+            return
+        application = self._application(meta["app"], meta["label"])
+        spec = AppSpec.from_dict(meta["spec"])
+        worker = Worker(key, meta["pid"], meta["start"], meta["ready"])
+        leaving = meta["leaving"] or not meta["ready"]
+        instance = self._adopted_instance(application, Key(spec.revision, meta["python"]), spec, leaving=leaving)
+        instance.workers[key] = worker
+        self.workers[key] = (application, instance, worker)
+        if not worker.ready:
+            self._signal(worker, signal.SIGKILL)
+
+    def _adopted_instance(self, application: Application, key: Key, spec: AppSpec, *, leaving: bool) -> Instance:
+        now = time.monotonic()
+        known = application.leaving if leaving else [application.current] if application.current else []
+        for instance in known:
+            if instance.key == key:
+                return instance
+        instance = Instance(spec, key, began=now, deadline=now + DRAIN, ready_since=now)
+        newer = application.current is None or application.current.key.revision < key.revision
+        if leaving or not newer:
+            application.leaving.append(instance)
+            return instance
+        if application.current:
+            self._leave(application, application.current, signal.SIGTERM)
+        application.current = instance
+        return instance
+
+    def _application(self, app_id: int, label: str) -> Application:
+        return self.applications.setdefault(app_id, Application(app_id, label))
+
+
+def _problem_of(spec: AppSpec) -> str:
+    """Say what can be seen to be wrong before anything is started."""
+    if not os.path.exists(spec.directory):
+        return f"the directory {spec.directory} does not exist; it is started as soon as it is there"
+    if not os.path.isdir(spec.directory):
+        return f"{spec.directory} is a file, and WSGI App Directory has to be a directory"
+    if not os.access(spec.directory, os.R_OK | os.X_OK):
+        return f"the directory {spec.directory} cannot be read by the user that Stoa runs as"
+    return ""
+
+
+def last_change(directory: str) -> int:
+    """Return a number that changes when Python files in a directory, or one level below it, do."""
+    seen = []
+    try:
+        for folder in (directory, *_folders(directory)):
+            with os.scandir(folder) as entries:
+                found = (entry for entry in entries if entry.name.endswith((".py", ".wsgi")))
+                seen += [(entry.path, entry.stat().st_mtime_ns) for entry in itertools.islice(found, MOST_WATCHED)]
+    except OSError:
+        return 0
+    return hash(tuple(sorted(seen))) or 1
+
+
+def _folders(directory: str) -> list[str]:
+    with os.scandir(directory) as entries:
+        found = (entry.path for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__")))
+        return list(itertools.islice(found, MOST_WATCHED // 10))
+
+
+def end_in_words(status: int | None) -> str:
+    """Say how a process ended: its exit status, or the signal where that is negative."""
+    if status is None:
+        return "ended"
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        return f"was killed by {name}"
+    return f"ended with status {status} (did it call sys.exit or os._exit?)"

@@ -1,0 +1,167 @@
+"""Keep the front as wished: apply routes in a thread of its own, start nginx, say when Stoa is ready."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import threading
+import time
+from collections.abc import Sequence
+
+from .events import Events
+from .front import Applied, Front, FrontSettings
+from .keeperlink import KeeperLink
+from .loop import Loop
+from .nginx import FrontUnavailable, find_nginx
+from .serving import Serving
+from .spec import Route
+
+NAME = "front"
+# Changes that come within this time (seconds) are applied together.
+TOGETHER = 0.02
+PATIENCE = 20.0
+LISTENERS = ("tcp:apps", "tcp:portal")
+
+
+class FrontKeeper:
+    """The supervisor's view of nginx. ``routed`` is what the front passes on at this moment."""
+
+    def __init__(self, serving: Serving, keeper: KeeperLink, events: Events, loop: Loop) -> None:
+        self.serving = serving
+        self.keeper = keeper
+        self.own_keeper = KeeperLink(serving.run_dir)  # Used by the thread alone.
+        self.events = events
+        self.loop = loop
+        self.routed: set[int] = set()
+        self.refused: dict[int, str] = {}
+        self.error = ""
+        self.announced = False
+        self._wanted: tuple[tuple[Route, ...], tuple[tuple[str, str], ...]] | None = None
+        self._applied: object = None
+        self._due = 0.0
+        self._busy = False
+        self._front: Front | None = None
+        self._started = time.monotonic()
+
+    def want(self, routes: Sequence[Route], defaults: dict[str, str]) -> None:
+        """Have these routes at the front soon; does nothing if they are there."""
+        wanted = (tuple(sorted(routes, key=lambda route: route.id)), tuple(sorted(defaults.items())))
+        # Until they are told otherwise, requests may still go to what the front was told last.
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._due = time.monotonic() + TOGETHER
+        if self._busy or wanted == self._applied or time.monotonic() < self._due:
+            return
+        self._busy = True
+        self.routed |= {route.id for route in routes}
+        threading.Thread(target=self._apply, args=wanted, name="front", daemon=True).start()
+
+    def seconds_until_due(self, tick: float) -> float:
+        """Return how long the supervisor may wait."""
+        if self._busy or self._wanted == self._applied:
+            return tick
+        return max(0.0, self._due - time.monotonic())
+
+    def _apply(self, routes: tuple[Route, ...], defaults: tuple[tuple[str, str], ...]) -> None:
+        """Apply in the thread; only the end is told to the loop."""
+        try:
+            applied = self._carry_out(routes, dict(defaults))
+        except (OSError, FrontUnavailable) as error:
+            applied = Applied(generation=0, refused={}, error=str(error))
+        self.loop.call(lambda: self._done(routes, defaults, applied))
+
+    def _carry_out(self, routes: tuple[Route, ...], defaults: dict[str, str]) -> Applied:
+        if self._front is None:
+            self._front = Front(self._settings(), self._signal)
+        running = self.own_keeper.children().get(NAME)
+        applied = self._front.apply(routes, defaults, running=bool(running))
+        if applied.error:
+            return applied
+        if not running:
+            self._start()
+            applied = self._front.confirm(applied, PATIENCE)
+        return applied
+
+    def _settings(self) -> FrontSettings:
+        serving = self.serving
+        binary = find_nginx(serving.nginx)
+        return FrontSettings(
+            run_dir=serving.run_dir,
+            static_dir=serving.static_dir,
+            access_log=serving.log_dir / "access.log",
+            apps_listen=serving.apps_address,
+            portal_listen=serving.portal_address,
+            apps_url=serving.apps_url,
+            portal_url=serving.portal_url,
+            trusted_proxies=serving.trusted_proxies,
+            binary=binary,
+        )
+
+    def _start(self) -> None:
+        assert self._front is not None
+        inherited = "".join(f"{{fd:{name}}};" for name in LISTENERS)
+        self.own_keeper.start(NAME, self._front.argv(), {"NGINX": inherited}, LISTENERS, again=True)
+
+    def _signal(self, number: int) -> None:
+        self.own_keeper.signal(NAME, signal.Signals(number))
+
+    def _done(self, routes: tuple[Route, ...], defaults: object, applied: Applied) -> None:
+        self._busy = False
+        if applied.error:
+            self._failed(applied.error)
+            return
+        if self.error:
+            self.events.say("the front works again")
+        self.error = ""
+        self._applied = (routes, defaults)
+        self._note_refused(applied.refused)
+        self.routed = {route.id for route in routes}
+        if not self.announced:
+            self.announced = True
+            threading.Thread(target=self._announce, name="announce", daemon=True).start()
+
+    def _failed(self, error: str) -> None:
+        """Say it, and try again in a second; a start that cannot succeed is given up."""
+        if error != self.error:
+            self.events.say(f"the front: {error}", "error")
+        self.error = error
+        self._due = time.monotonic() + 1.0
+        if not self.announced:
+            self.keeper.fail(f"Stoa cannot start: {error}")
+
+    def _note_refused(self, refused: dict[int, str]) -> None:
+        for app_id, words in refused.items():
+            if self.refused.get(app_id) != words:
+                self.events.say(f"nginx refuses the route of application {app_id}: {words}", "error")
+        self.refused = dict(refused)
+
+    def _announce(self) -> None:
+        """Wait until both addresses answer, then tell the person at the terminal."""
+        addresses = (self.serving.apps_address, self.serving.portal_address)
+        deadline = time.monotonic() + PATIENCE
+        while not all(_answers(address) for address in addresses):
+            if time.monotonic() > deadline:
+                self.loop.call(lambda: self.keeper.fail("Stoa cannot start: the portal does not answer; see messages.log"))
+                return
+            time.sleep(0.05)
+        self.loop.call(self._say_ready)
+
+    def _say_ready(self) -> None:
+        serving = self.serving
+        apps = serving.apps_url or serving.url(serving.apps_address)
+        portal = serving.portal_url or serving.url(serving.portal_address)
+        self.keeper.ready(f"Stoa is ready\n  portal        {portal}/portal/\n  applications  {apps}/")
+        self.events.say("ready")
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    host, port = address
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    connection = http.client.HTTPConnection(reachable, port, timeout=5)
+    try:
+        connection.request("GET", "/portal/login")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()

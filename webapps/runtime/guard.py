@@ -1,0 +1,123 @@
+"""Stand between the server and the application: its place in the URL, who asks, and what it may not answer.
+
+Runs inside the application's process under any CPython from 3.10, so it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+COOKIE_PREFIX = "stoa_"
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def wsgi(application: Callable[..., Iterable[bytes]], mount: str) -> Callable[..., Iterable[bytes]]:
+    """Wrap a WSGI application (PEP 3333) so that it sees itself below ``mount`` and its true client."""
+    skip = len(mount)
+
+    def mounted(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["SCRIPT_NAME"] = mount
+        # The front has checked that the raw path begins with the name, which needs no decoding.
+        environ["PATH_INFO"] = environ["PATH_INFO"][skip:]
+        _believe_the_front(environ)
+
+        def checked(status: str, headers: Headers, exc_info: Any = None) -> Any:
+            return start_response(status, allowed(headers), exc_info)
+
+        response = application(environ, checked)
+        if isinstance(response, str) or (isinstance(response, (list, tuple)) and any(isinstance(c, str) for c in response)):
+            raise TypeError(f"{NOT_BYTES}, and the application answered str: encode it")
+        return response
+
+    return mounted
+
+
+NOT_BYTES = "PEP 3333 requires bytes"
+
+
+def _believe_the_front(environ: Environ) -> None:
+    """Take client and scheme from the front, which overwrites what a client may have sent."""
+    client = environ.get("HTTP_X_FORWARDED_FOR")
+    if client:
+        environ["REMOTE_ADDR"] = client
+    environ.setdefault("REMOTE_PORT", "0")
+    environ["wsgi.url_scheme"] = scheme = environ.get("HTTP_X_FORWARDED_PROTO") or "http"
+    if scheme == "https":
+        environ["HTTPS"] = "on"
+    port = environ.get("HTTP_X_FORWARDED_PORT")
+    if port:
+        environ["SERVER_PORT"] = port
+
+
+def allowed(headers: Headers) -> Headers:
+    """Leave out what would steer the front or set a cookie of Stoa's (``design.md``, rule 8).
+
+    A response of unknown length is marked to be passed on as it comes: nginx would otherwise hold
+    small pieces back (ngx_http_proxy_module, proxy_buffering).
+    """
+    kept, sized = [], False
+    for header in headers:
+        name = header[0].lower()
+        if name == "content-length":
+            sized = True
+        elif name.startswith("x-accel-") or (name == "set-cookie" and _is_stoas(header[1])):
+            continue
+        kept.append(header)
+    if not sized:
+        kept.append(("X-Accel-Buffering", "no"))
+    return kept
+
+
+def _is_stoas(cookie: str) -> bool:
+    return cookie.lstrip().lower().startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
+
+
+def asgi(application: Callable[..., Awaitable[None]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Wrap an ASGI application (ASGI 3) so that it sees its true client; its ``root_path`` is the server's part."""
+
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await application(scope, receive, send)
+            return
+        _believe_in_scope(scope)
+
+        async def checked(message: dict[str, Any]) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                message = {**message, "headers": _allowed_bytes(message)}
+            await send(message)
+
+        await application(scope, receive, checked)
+
+    return mounted
+
+
+def _believe_in_scope(scope: Scope) -> None:
+    wanted = {}
+    for name, value in scope["headers"]:
+        if name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"host"):
+            wanted[name] = value.decode("latin-1")
+    if wanted.get(b"x-forwarded-for"):
+        scope["client"] = (wanted[b"x-forwarded-for"], 0)
+    if wanted.get(b"x-forwarded-proto"):
+        secure = wanted[b"x-forwarded-proto"] == "https"
+        plain = "ws" if scope["type"] == "websocket" else "http"
+        scope["scheme"] = plain + "s" if secure else plain
+    host, port = wanted.get(b"host", ""), wanted.get(b"x-forwarded-port", "")
+    if host:
+        scope["server"] = (host.rsplit(":", 1)[0] if not host.endswith("]") else host, int(port) if port.isdigit() else None)
+
+
+def _allowed_bytes(message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in message.get("headers") or ()
+    ]
+    kept = allowed(headers)
+    if message["type"] == "websocket.accept":
+        kept = [header for header in kept if header[0] != "X-Accel-Buffering"]
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept]

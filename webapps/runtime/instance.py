@@ -1,0 +1,275 @@
+"""One worker process of an instance: from the fork to the end.
+
+Runs in a child of the zygote under any CPython from 3.10. Everything of Stoa is imported before the
+application is, and hidden from it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any
+
+from gunicorn.config import Config
+from gunicorn.workers.gasgi import ASGIWorker
+from gunicorn.workers.gthread import ThreadWorker
+
+from . import guard, loader
+from .spec import AppSpec, Protocol
+
+GRACE = 30
+# nginx closes idle connections after 1 s (front), so the worker never does; see replacement.md, section 2.
+KEEPALIVE = 75
+
+
+class Ready:
+    """The pipe on which a newcomer says, once, that it is ready or why it is not."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Tell the supervisor; only the first word counts."""
+        if self.fd < 0:
+            return
+        fd, self.fd = self.fd, -1
+        try:
+            os.write(fd, json.dumps(message).encode())
+        except OSError:
+            pass  # The supervisor was restarted meanwhile; it will look at us by itself.
+        os.close(fd)
+
+    def failed(self, reason: str, detail: str = "", remedy: str = "") -> None:
+        """Say why this newcomer cannot serve."""
+        self.say({"ready": False, "reason": reason[:2000], "detail": detail[-30_000:], "remedy": remedy})
+
+
+class WorkerLog:
+    """What gunicorn's workers call their logger: warnings and worse go to the application's stderr."""
+
+    access_log_enabled = False
+
+    def __init__(self) -> None:
+        self.last_error = ""
+
+    def _write(self, level: str, message: Any, *args: Any) -> None:
+        text = str(message) % args if args else str(message)
+        if level == "error":
+            self.last_error = text
+        print(text, file=sys.stderr, flush=True)
+
+    def critical(self, message: Any, *args: Any, **_kwargs: Any) -> None:
+        """Write the message."""
+        self._write("error", message, *args)
+
+    error = critical
+
+    def warning(self, message: Any, *args: Any, **_kwargs: Any) -> None:
+        """Write the message."""
+        self._write("warning", message, *args)
+
+    def exception(self, message: Any, *args: Any, **_kwargs: Any) -> None:
+        """Write the message and the traceback of the exception at hand."""
+        error = sys.exc_info()[1]
+        self._write("error", message, *args)
+        traceback.print_exc(file=sys.stderr)
+        if isinstance(error, TypeError) and str(error).endswith("is not a byte"):
+            print(f"{guard.NOT_BYTES}: the application yielded str; encode it", file=sys.stderr, flush=True)
+
+    def _nothing(self, *_args: Any, **_kwargs: Any) -> None:
+        """Leave out what only a person who mends gunicorn wants to read."""
+
+    info = debug = access = log = reopen_files = close_on_exec = _nothing
+
+
+class Listener:
+    """The application's listening socket as gunicorn's workers want it: they never unlink or close it for others."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+    def __str__(self) -> str:
+        return "the application's socket"
+
+
+class _SaysReady:
+    """Say ready with the first heartbeat: by then the worker accepts, lifespan startup included."""
+
+    ready: Ready
+    # The zygote or the keeper may go; an instance that serves stays (gunicorn leaves when its parent changes).
+    ppid = property(lambda _self: os.getppid(), lambda _self, _value: None)
+
+    def notify(self) -> None:
+        """Beat, and tell the supervisor the first time."""
+        super().notify()  # type: ignore[misc]
+        self.ready.say({"ready": True})
+
+
+class WsgiWorker(_SaysReady, ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker without an arbiter."""
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Leave as for SIGTERM: a terminal's Ctrl-C reaches the whole group."""
+        self.handle_exit(sig, frame)
+
+
+class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
+    """gunicorn's asgi worker without an arbiter."""
+
+    def handle_quit_signal(self) -> None:
+        """Leave as for SIGTERM."""
+        self.handle_exit_signal()
+
+
+WORKERS = {Protocol.WSGI: WsgiWorker, Protocol.ASGI: AsgiWorker}
+
+
+class _Application:
+    """What gunicorn's workers call their application object."""
+
+    def __init__(self, callable_: Any) -> None:
+        self.callable = callable_
+
+    def wsgi(self) -> Any:
+        """Return the callable."""
+        return self.callable
+
+
+def run(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]) -> None:
+    """Serve the application until told to go. Never returns.
+
+    ``fds`` has ``listener``, ``ready``, ``out`` and ``err``; this process owns them.
+    """
+    ready = Ready(fds["ready"])
+    status = 1
+    try:
+        _become(spec, base_environment, fds)
+        _serve(spec, fds["listener"], ready)
+        status = 0
+    except loader.LoadError as error:
+        print(error.detail or f"{error}", file=sys.stderr, flush=True)
+        ready.failed(str(error), error.detail, error.remedy)
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException as error:
+        traceback.print_exc()
+        ready.failed(f"{type(error).__name__}: {error}", loader.own_traceback(error))
+    finally:
+        _leave(status)
+
+
+def _leave(status: int) -> None:
+    """End without going back through the zygote's stack; the application's exit handlers run."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]) -> None:
+    os.setsid()
+    _reset_signals()
+    _redirect(fds["out"], fds["err"])
+    os.umask(0o027)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ.clear()
+    os.environ.update(base_environment)
+    os.environ.update(spec.environment)
+    try:
+        os.chdir(spec.directory)
+    except OSError as error:
+        raise loader.LoadError(f"the directory {spec.directory} cannot be entered: {error.strerror}") from None
+    _set_path(spec)
+    sys.argv = [spec.module]
+    _hide_stoa()
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    # Python ignores SIGPIPE in every program (PEP 3333 servers rely on EPIPE instead).
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _redirect(out: int, err: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for source, target in ((null, 0), (out, 1), (err, 2)):
+        os.dup2(source, target)
+        os.set_inheritable(target, True)
+    for fd in (null, out, err):
+        os.close(fd)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+
+
+def _set_path(spec: AppSpec) -> None:
+    """Put the directory first and its parent last, as IRIS does, but never before the standard library."""
+    sys.path[:0] = [spec.directory, *spec.python_path]
+    sys.path.append(os.path.dirname(spec.directory))
+    sys.path_importer_cache.clear()
+
+
+def _hide_stoa() -> None:
+    """Make this package impossible to import: the functions at work keep their own references."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("stoa_runtime", "__mp_main__")]:
+        del sys.modules[name]
+    main = sys.modules["__main__"]
+    vars(main).pop("__file__", None)
+
+
+def _serve(spec: AppSpec, listener: int, ready: Ready) -> None:
+    log = WorkerLog()
+    application = loader.load(spec.directory, spec.module, spec.callable, spec.protocol.value)
+    guarded = guard.asgi(application) if spec.protocol is Protocol.ASGI else guard.wsgi(application, spec.mount)
+    config = _config(spec)
+    sock = Listener(socket.socket(fileno=listener))
+    worker = WORKERS[spec.protocol](0, os.getppid(), [sock], _Application(guarded), spec.limits.request_timeout, config, log)
+    worker.pid = os.getpid()
+    worker.ready = ready
+    try:
+        worker.init_process()
+    finally:
+        if log.last_error:
+            ready.failed(_startup_words(log.last_error))
+    if worker.alive:
+        ready.failed("the worker ended by itself")
+
+
+def _startup_words(error: str) -> str:
+    return re.sub(r"^(ASGI lifespan startup failed: )(Lifespan startup failed: )?", r"\1", error)
+
+
+def _config(spec: AppSpec) -> Config:
+    config = Config()
+    for name, value in {
+        "threads": spec.limits.threads,
+        "worker_connections": 1000,
+        "keepalive": KEEPALIVE,
+        "graceful_timeout": GRACE,
+        "timeout": spec.limits.request_timeout,
+        "root_path": spec.mount,
+        "forwarder_headers": "",
+        "limit_request_line": 0,
+        "limit_request_field_size": 0,
+        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108
+    }.items():
+        config.set(name, value)
+    return config

@@ -1,0 +1,430 @@
+"""The keeper: holds what must not be lost, restarts what dies, decides nothing.
+
+Started as ``python -m webapps.runtime.keeper CONFIG LOCK_FD NAME=FD…`` by ``manage.py serve``: CONFIG is a JSON file with
+``run_dir``, ``log_dir``, ``python`` and ``children`` (name, argv, environment, source), LOCK_FD the lock that says that this
+home is in use, each NAME=FD a listening socket to hold.
+
+It answers packets at ``keeper.sock`` from its own user only:
+
+1. ``hold`` key, meta, descriptors: keep them until ``drop``; ``meta`` changes what is noted; keys that begin with
+   ``pipe:`` are handed to the log writer.
+2. ``list``: every key with its meta and descriptors, then ``{"end": true}``.
+3. ``start`` name, argv, environment, inherit (keys whose descriptors ``{fd:KEY}`` in argv and environment name), again:
+   start a child, and again whenever it ends, if ``again``; ``stop`` name: SIGTERM, and not again; ``signal`` name, number.
+4. ``children``: the pids by name. ``ready`` text: print it. ``fail`` text: print it and end with status 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import processes, wire
+
+SOCKET = "keeper.sock"
+PIPE = "pipe:"
+EVENTS = "events"
+# A child that lived this long (seconds) is started again at once; else after a pause that doubles to MAX_PAUSE.
+STEADY = 5.0
+MAX_PAUSE = 5.0
+GRACE = 15.0
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass
+class Held:
+    """Descriptors that must not be lost, and what their owner notes of them."""
+
+    fds: list[int]
+    meta: dict[str, Any]
+
+
+@dataclass
+class Child:
+    """A process that is started again when it ends."""
+
+    name: str
+    argv: list[str]
+    environment: dict[str, str]
+    inherit: list[str] = field(default_factory=list)
+    again: bool = True
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = 0.0
+    due: float = 0.0
+
+
+class Keeper:
+    """Hold, start, reap; one thread, one selector."""
+
+    def __init__(self, config: dict[str, Any], listeners: dict[str, int]) -> None:
+        self.run_dir = Path(config["run_dir"])
+        self.log_dir = Path(config["log_dir"])
+        self.python: str = config["python"]
+        self.held = {f"tcp:{name}": Held([fd], {}) for name, fd in listeners.items()}
+        self.children: dict[str, Child] = {}
+        self.selector = selectors.DefaultSelector()
+        self.stopping = ""
+        self.exit_status = 0
+        self.log: socket.socket | None = None
+        self.environment: dict[str, str] = {processes.MARK: processes.mark_of(self.run_dir)}
+        self.events = os.pipe()
+        self._portal_socket()
+        for child in config["children"]:
+            self._add(Child(child["name"], child["argv"], child["environment"], child.get("inherit", [])))
+
+    def serve(self) -> int:
+        """Work until told to stop; return the exit status."""
+        self._catch_signals()
+        server = wire.listen(self.run_dir / SOCKET)
+        self.selector.register(server, selectors.EVENT_READ, self._accept)
+        while not self.stopping:
+            self._start_due()
+            for key, _events in self.selector.select(self._pause()):
+                key.data(key.fileobj)
+            self._reap()
+        server.close()
+        self._stop_all()
+        return self.exit_status
+
+    def _portal_socket(self) -> None:
+        portal = socket.socket(socket.AF_UNIX)
+        wire.bind(portal, self.run_dir / "portal.sock")
+        portal.listen(2048)
+        self.held["unix:portal"] = Held([portal.detach()], {})
+
+    def _catch_signals(self) -> None:
+        reading, writing = os.pipe()
+        for fd in (reading, writing):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.selector.register(reading, selectors.EVENT_READ, lambda fd: os.read(fd, 512))
+
+    def _stop(self, number: int, _frame: Any) -> None:
+        self.stopping = self.stopping or signal.Signals(number).name
+
+    # Children
+
+    def _add(self, child: Child) -> None:
+        self.children[child.name] = child
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        if self.log_writer is None and now >= self.log_due:
+            self._start_log()
+        for child in list(self.children.values()):
+            if child.process is None and now >= child.due:
+                self._start(child)
+
+    def _pause(self) -> float | None:
+        waiting = [child.due for child in self.children.values() if child.process is None]
+        waiting += [self.log_due] if self.log_writer is None else []
+        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
+
+    def _start(self, child: Child) -> None:
+        child.started = time.monotonic()
+        fds = {key: os.dup(self.held[key].fds[0]) for key in child.inherit if key in self.held}
+        if EVENTS in child.inherit:
+            fds[EVENTS] = os.dup(self.events[1])
+        try:
+            child.process = self._spawn(child, fds)
+        except OSError as error:
+            self._note("keeper", "error", f"{child.name} cannot be started: {error}")
+            self._again_later(child)
+        finally:
+            wire.close_all(fds.values())
+
+    def _spawn(self, child: Child, fds: dict[str, int]) -> subprocess.Popen[bytes]:
+        output = self._output(child.name)
+        try:
+            return subprocess.Popen(  # noqa: S603
+                [_filled(word, fds) for word in child.argv],
+                env={name: _filled(value, fds) for name, value in {**self.environment, **child.environment}.items()},
+                pass_fds=list(fds.values()),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.run_dir,
+                process_group=0,
+            )
+        finally:
+            os.close(output)
+
+    def _output(self, name: str) -> int:
+        """Make a pipe for a child's output that the log writer reads; return its writing end."""
+        reading, writing = os.pipe()
+        key = f"{PIPE}{name}:{reading}:{time.monotonic_ns()}"
+        self._hold(key, {"file": "messages", "source": name.partition(":")[0]}, [reading])
+        return writing
+
+    def _reap(self) -> None:
+        """Collect every child that ended, the orphans that the kernel gave us too (we are a subreaper)."""
+        by_pid = {child.process.pid: child for child in self.children.values() if child.process}
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = by_pid.get(pid)
+            if child and child.process:
+                child.process.returncode = os.waitstatus_to_exitcode(status)
+                self._ended(child, child.process.returncode)
+            elif self.log_writer and pid == self.log_writer.pid:
+                self.log_writer.returncode = os.waitstatus_to_exitcode(status)
+                self.log_writer = None
+                self.log_due = max(time.monotonic(), self.log_started + 0.5)
+
+    def _ended(self, child: Child, status: int) -> None:
+        child.process = None
+        if not child.again:
+            del self.children[child.name]
+            return
+        self._note("keeper", "warning", f"{child.name} ended with status {status} and is started again")
+        self._again_later(child)
+
+    def _again_later(self, child: Child) -> None:
+        if time.monotonic() - child.started > STEADY:
+            child.pause = 0.0
+        child.due = time.monotonic() + child.pause
+        child.pause = min(MAX_PAUSE, child.pause * 2 or 0.1)
+
+    # The log writer
+
+    log_writer: subprocess.Popen[bytes] | None = None
+    log_started = log_due = 0.0
+
+    def _start_log(self) -> None:
+        """Start the log writer and hand it every pipe that is held."""
+        self.log_started = time.monotonic()
+        if self.log:
+            self.selector.unregister(self.log)
+            self.log.close()
+        self.log, theirs = wire.pair()
+        self.selector.register(self.log, selectors.EVENT_READ, self._log_says)
+        argv = [self.python, "-m", "webapps.runtime.logwriter", str(self.log_dir), str(theirs.fileno()), str(self.events[0])]
+        self.log_writer = subprocess.Popen(  # noqa: S603
+            argv,
+            pass_fds=(theirs.fileno(), self.events[0]),
+            env={**self.environment, "PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+        theirs.close()
+        for key, held in self.held.items():
+            self._attach(key, held)
+
+    def _attach(self, key: str, held: Held) -> None:
+        if self.log and key.startswith(PIPE):
+            try:
+                wire.send(self.log, {"attach": key, **held.meta}, held.fds)
+            except OSError:
+                pass  # It has died; its successor is handed everything.
+
+    def _log_says(self, log: Any) -> None:
+        try:
+            received = wire.receive(log)
+        except OSError:
+            received = None
+        if received is None:
+            self.selector.unregister(log)
+            log.close()
+            self.log = None
+        elif "done" in received[0]:
+            self._drop(received[0]["done"])
+
+    def _note(self, source: str, level: str, text: str) -> None:
+        event = {"file": "messages", "source": source, "level": level, "text": text[:3000]}
+        os.write(self.events[1], json.dumps(event).encode() + b"\n")
+
+    # Requests
+
+    def _accept(self, server: Any) -> None:
+        caller, _address = server.accept()
+        try:
+            wire.check_peer(caller)
+        except wire.PeerRefused as error:
+            self._note("keeper", "warning", str(error))
+            caller.close()
+            return
+        caller.settimeout(5)
+        self.selector.register(caller, selectors.EVENT_READ, self._answer)
+
+    def _answer(self, caller: Any) -> None:
+        try:
+            received = wire.receive(caller)
+            if received is None:
+                raise ConnectionError
+            self._carry_out(caller, *received)
+        except OSError:
+            self.selector.unregister(caller)
+            caller.close()
+
+    def _carry_out(self, caller: socket.socket, request: wire.Message, fds: list[int]) -> None:
+        verb: Callable[[socket.socket, wire.Message, list[int]], None] | None = getattr(self, f"do_{request['do']}", None)
+        if verb is None:
+            wire.close_all(fds)
+            wire.send(caller, {"error": f"unknown request {request['do']!r}"})
+            return
+        verb(caller, request, fds)
+
+    def do_hold(self, _caller: socket.socket, request: wire.Message, fds: list[int]) -> None:
+        """Keep descriptors (or a mere note) under a key."""
+        self._hold(request["key"], request["meta"], fds)
+
+    def _hold(self, key: str, meta: dict[str, Any], fds: list[int]) -> None:
+        self._drop(key)
+        self.held[key] = Held(fds, meta)
+        self._attach(key, self.held[key])
+
+    def do_drop(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
+        """Close what is held under a key."""
+        self._drop(request["key"])
+
+    def _drop(self, key: str) -> None:
+        held = self.held.pop(key, None)
+        if held:
+            wire.close_all(held.fds)
+
+    def do_list(self, caller: socket.socket, _request: wire.Message, _fds: list[int]) -> None:
+        """Hand over everything."""
+        for key, held in self.held.items():
+            if not key.startswith(PIPE):
+                wire.send(caller, {"key": key, "meta": held.meta}, held.fds)
+        wire.send(caller, {"end": True})
+
+    def do_start(self, caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
+        """Start a child, unless it is there."""
+        name = request["name"]
+        if name not in self.children:
+            child = Child(name, request["argv"], request["environment"], request["inherit"], request["again"])
+            self._add(child)
+            self._start(child)
+        wire.send(caller, self._pids())
+
+    def do_stop(self, caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
+        """End a child for good."""
+        child = self.children.get(request["name"])
+        if child:
+            child.again = False
+            if child.process:
+                child.process.terminate()
+            else:
+                del self.children[child.name]
+        wire.send(caller, self._pids())
+
+    def do_signal(self, caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
+        """Send a signal to a child by its name."""
+        child = self.children.get(request["name"])
+        if child and child.process:
+            child.process.send_signal(request["number"])
+        wire.send(caller, self._pids())
+
+    def do_children(self, caller: socket.socket, _request: wire.Message, _fds: list[int]) -> None:
+        """Tell the pids."""
+        wire.send(caller, self._pids())
+
+    def _pids(self) -> wire.Message:
+        pids = {child.name: child.process.pid for child in self.children.values() if child.process}
+        return {"children": pids | {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}}
+
+    def do_ready(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
+        """Tell the person at the terminal."""
+        print(request["text"], flush=True)
+
+    def do_fail(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
+        """Give up: the start cannot succeed."""
+        print(request["text"], file=sys.stderr, flush=True)
+        self.exit_status = 1
+        self.stopping = "a failed start"
+
+    # The end
+
+    def _stop_all(self) -> None:
+        """Drain from the outside in: nobody decides any more, the front finishes, then instances, then the rest.
+
+        A second signal makes it hasty.
+        """
+        self._note("keeper", "info", f"stopping: {self.stopping}")
+        hasty: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _frame: hasty.append(number))
+        self._end(lambda name: name == "supervisor", signal.SIGKILL, hasty)
+        self._end(lambda name: name == "front", signal.SIGQUIT, hasty)
+        self._end(lambda name: name.startswith("zygote:"), signal.SIGTERM, hasty)
+        self._end(lambda _name: True, signal.SIGTERM, hasty)
+        log_writer, self.log_writer = self.log_writer, None
+        processes.sweep_others(self.run_dir, {os.getpid(), log_writer.pid if log_writer else 0})
+        if log_writer:
+            log_writer.terminate()
+            try:
+                log_writer.wait(3)
+            except subprocess.TimeoutExpired:
+                log_writer.kill()
+        processes.sweep(self.run_dir)
+
+    def _end(self, chosen: Callable[[str], bool], number: int, hasty: list[int]) -> None:
+        going = [child for child in self.children.values() if child.process and chosen(child.name)]
+        for child in going:
+            child.again = False
+            child.process.send_signal(number)  # type: ignore[union-attr]
+        deadline = time.monotonic() + GRACE
+        while any(child.process for child in going) and not hasty and time.monotonic() < deadline:
+            self.selector.select(0.05)
+            self._serve_log()
+            self._reap()
+        for child in going:
+            if child.process:
+                child.process.kill()
+
+    def _serve_log(self) -> None:
+        """Go on taking what the log writer has finished, so that it never waits for us."""
+        for key, _events in self.selector.select(0):
+            if key.fileobj is self.log:
+                self._log_says(key.fileobj)
+            elif isinstance(key.fileobj, int):
+                key.data(key.fileobj)
+
+
+def _filled(text: str, fds: dict[str, int]) -> str:
+    return re.sub(r"\{fd:([^}]+)\}", lambda found: str(fds[found[1]]), text)
+
+
+def _become_subreaper() -> None:
+    """Have orphans of zygotes given to us instead of to init (prctl(2))."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def main() -> int:
+    """Hold the sockets that were inherited, and serve."""
+    config = json.loads(Path(sys.argv[1]).read_text())
+    listeners = {name: int(fd) for name, _, fd in (word.rpartition("=") for word in sys.argv[3:])}
+    for fd in [int(sys.argv[2]), *listeners.values()]:
+        os.set_inheritable(fd, False)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _become_subreaper()
+    return Keeper(config, listeners).serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The supervisor's side of the keeper's socket."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import wire
+from .keeper import SOCKET, Held
+
+
+class KeeperLink:
+    """One connection, one request at a time. Methods raise OSError where the keeper has gone."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.sock = wire.connect(run_dir / SOCKET, timeout=10)
+
+    def hold(self, key: str, meta: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+        """Have descriptors, or a mere note, kept under ``key``."""
+        wire.send(self.sock, {"do": "hold", "key": key, "meta": meta}, fds)
+
+    def drop(self, key: str) -> None:
+        """Have what is kept under ``key`` closed."""
+        wire.send(self.sock, {"do": "drop", "key": key})
+
+    def everything(self) -> dict[str, Held]:
+        """Return all that is kept; the descriptors are ours to close."""
+        wire.send(self.sock, {"do": "list"})
+        found: dict[str, Held] = {}
+        while True:
+            message, fds = self._receive()
+            if message.get("end"):
+                return found
+            found[message["key"]] = Held(fds, message["meta"])
+
+    def start(
+        self, name: str, argv: Sequence[str], environment: Mapping[str, str], inherit: Iterable[str] = (), *, again: bool
+    ) -> dict[str, int]:
+        """Have a child started, unless one of that name runs; return the pids by name."""
+        return self._pids(
+            {
+                "do": "start",
+                "name": name,
+                "argv": list(argv),
+                "environment": dict(environment),
+                "inherit": list(inherit),
+                "again": again,
+            }
+        )
+
+    def stop(self, name: str) -> dict[str, int]:
+        """Have a child ended for good."""
+        return self._pids({"do": "stop", "name": name})
+
+    def signal(self, name: str, number: signal.Signals) -> dict[str, int]:
+        """Have a signal sent to a child."""
+        return self._pids({"do": "signal", "name": name, "number": int(number)})
+
+    def children(self) -> dict[str, int]:
+        """Return the pids by name."""
+        return self._pids({"do": "children"})
+
+    def ready(self, text: str) -> None:
+        """Have the person at the terminal told."""
+        wire.send(self.sock, {"do": "ready", "text": text})
+
+    def fail(self, text: str) -> None:
+        """Have the start given up."""
+        wire.send(self.sock, {"do": "fail", "text": text})
+
+    def _pids(self, request: Mapping[str, Any]) -> dict[str, int]:
+        wire.send(self.sock, request)
+        answer: dict[str, int] = self._receive()[0]["children"]
+        return answer
+
+    def _receive(self) -> tuple[wire.Message, list[int]]:
+        received = wire.receive(self.sock)
+        if received is None:
+            raise ConnectionError("the keeper has gone")
+        return received

@@ -1,0 +1,119 @@
+"""Look at processes through /proc: who lives, since when, and who was left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+MARK = "HOSTED_BY"
+
+
+def mark_of(run_dir: Path) -> str:
+    """Return the value of ``HOSTED_BY`` that the processes of this run directory carry; it gives nothing away."""
+    return "stoa-" + hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:20]
+
+
+def started_at(pid: int) -> int | None:
+    """Return when the process started (clock ticks after boot), or None if it is not there or a zombie.
+
+    Together with the pid this names a process for good: pids are used again (proc(5), stat field 22).
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def is_alive(pid: int, start: int) -> bool:
+    """Say whether exactly this process still runs."""
+    return started_at(pid) == start
+
+
+def send_signal(pid: int, start: int, number: int, *, group: bool = False) -> None:
+    """Send a signal to this process (or its whole group), unless it has gone."""
+    if not is_alive(pid, start):
+        return
+    try:
+        if group:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def marked(run_dir: Path) -> list[int]:
+    """Find the processes of the Stoa whose run directory this is.
+
+    Each of them was started with ``HOSTED_BY`` in its environment, which its descendants inherit;
+    nginx overwrites its own, and is known by its working directory.
+    """
+    wanted = f"{MARK}={mark_of(run_dir)}".encode()
+    return [pid for pid in _all() if pid != os.getpid() and (_has(pid, wanted) or _is_front(pid, run_dir))]
+
+
+def _all() -> Iterable[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _has(pid: int, wanted: bytes) -> bool:
+    try:
+        return wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _is_front(pid: int, run_dir: Path) -> bool:
+    try:
+        return (
+            os.readlink(f"/proc/{pid}/cwd") == str(run_dir)
+            and b"nginx" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+    except OSError:
+        return False
+
+
+def sweep(run_dir: Path) -> list[int]:
+    """Kill every process of this run directory; return which."""
+    killed: list[int] = []
+    for _attempt in range(50):
+        left = marked(run_dir)
+        if not left:
+            break
+        killed += left
+        # Stop them first: a fork bomb could be faster than a walk through /proc.
+        _signal_all(left, signal.SIGSTOP)
+        _signal_all(left, signal.SIGKILL)
+        wait_until(lambda: not set(left) & set(marked(run_dir)), 2.0)
+    return sorted(set(killed))
+
+
+def sweep_others(run_dir: Path, spared: set[int]) -> list[int]:
+    """Kill every process of this run directory but the spared ones; return those that were killed."""
+    left = [pid for pid in marked(run_dir) if pid not in spared]
+    _signal_all(left, signal.SIGKILL)
+    return left
+
+
+def _signal_all(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until the condition holds; return False if it does not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

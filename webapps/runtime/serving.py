@@ -1,0 +1,55 @@
+"""What ``manage.py serve`` was told: addresses, places, who runs what. Written once, read by keeper and supervisor."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = "serving.json"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """One start of Stoa. Directories are absolute; addresses are (host, port)."""
+
+    home: str
+    static_dir: str
+    python: str
+    apps_address: tuple[str, int]
+    portal_address: tuple[str, int]
+    nginx: str = ""
+    apps_url: str = ""
+    portal_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    user: str = ""
+
+    @property
+    def run_dir(self) -> Path:
+        """Where sockets and the front's files are."""
+        return Path(self.home) / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the logs are."""
+        return Path(self.home) / "log"
+
+    def write(self) -> Path:
+        """Write it below the run directory; return where."""
+        path = self.run_dir / FILE
+        path.write_text(json.dumps(asdict(self)))
+        return path
+
+    @classmethod
+    def read(cls, run_dir: Path) -> Serving:
+        """Read what was written."""
+        values = json.loads((run_dir / FILE).read_text())
+        for name in ("apps_address", "portal_address", "trusted_proxies"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+    def url(self, address: tuple[str, int]) -> str:
+        """Return the address as a person on this machine types it."""
+        host, port = address
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+        return f"http://{shown}:{port}"

@@ -1,0 +1,148 @@
+"""What the runtime is told: frozen values, no Django, no process.
+
+Imported by the zygote's side too, so it keeps to what Python 3.10 has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Protocol(str, enum.Enum):
+    """What an application speaks; ``files`` has no process at all."""
+
+    WSGI = "wsgi"
+    ASGI = "asgi"
+    FILES = "files"
+
+
+class State(str, enum.Enum):
+    """The states of an application, as pages, logs and ``status --json`` name them."""
+
+    ASLEEP = "asleep"
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    FAILED = "failed"
+    DISABLED = "disabled"
+    FILES = "files"
+
+
+class ServeFiles(int, enum.Enum):
+    """The values of Serve Files (``fields.md``, section Files)."""
+
+    NO = 0
+    ALWAYS = 1
+    CACHED = 2
+    SECURED = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of the machine one application may use.
+
+    Times are seconds, sizes bytes; 0 means "no limit" for memory, requests and sleep.
+    """
+
+    processes_min: int = 1
+    processes_max: int = 2
+    threads: int = 4
+    request_timeout: int = 60
+    start_timeout: int = 60
+    memory: int = 0
+    max_requests: int = 0
+    sleep_after: int = 900
+    max_body: int = 1 << 30
+
+
+@dataclass(frozen=True)
+class Files:
+    """The static files of an application: who serves them, from where, cached how long (seconds)."""
+
+    serve: ServeFiles = ServeFiles.NO
+    path: str = ""
+    timeout: int = 3600
+
+
+@dataclass(frozen=True)
+class AppSpec:
+    """All that the runtime needs to know of one enabled WebApp in its Namespace.
+
+    ``id`` is the row's key, ``revision`` rises by one with every save and is the number of the
+    generation that serves it. ``environment`` is complete (namespace's, then the application's).
+    ``interpreter`` is an absolute path, or "" for the namespace's own virtual environment.
+    ``open`` is whether anybody may enter without being asked who he is.
+    """
+
+    id: int
+    revision: int
+    name: str
+    host: str
+    namespace: str
+    protocol: Protocol
+    directory: str = ""
+    module: str = ""
+    callable: str = "application"
+    python_path: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    interpreter: str = ""
+    debug: bool = False
+    open: bool = True
+    health_path: str = ""
+    limits: Limits = field(default_factory=Limits)
+    files: Files = field(default_factory=Files)
+
+    @property
+    def label(self) -> str:
+        """The application's name with its host in front, as logs and messages give it."""
+        return f"{self.host}{self.name}"
+
+    @property
+    def mount(self) -> str:
+        """The name as SCRIPT_NAME and ``root_path`` have it: without a trailing slash, "" for "/"."""
+        return self.name.rstrip("/")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as values that JSON knows."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AppSpec:
+        """Build the spec that ``to_dict`` took apart."""
+        known = dict(values)
+        known["protocol"] = Protocol(known["protocol"])
+        known["python_path"] = tuple(known["python_path"])
+        known["limits"] = Limits(**known["limits"])
+        files = dict(known["files"])
+        files["serve"] = ServeFiles(files["serve"])
+        known["files"] = Files(**files)
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A URL prefix (and host) at the front.
+
+    ``socket`` is the path of a Unix socket relative to the run directory, "" for files only.
+    ``state`` says what the front does: pass on, or answer with a page of Stoa's own.
+    """
+
+    id: int
+    name: str
+    host: str
+    protocol: Protocol
+    socket: str = ""
+    failed: bool = False
+    open: bool = True
+    request_timeout: int = 60
+    max_body: int = 1 << 30
+    files: Files = field(default_factory=Files)
+
+    @property
+    def label(self) -> str:
+        """The route's host and name, as logs and messages give them."""
+        return f"{self.host}{self.name}"

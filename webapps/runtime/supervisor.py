@@ -1,0 +1,272 @@
+"""The supervisor: each tick compares what is wished with what is, and takes the smallest step.
+
+It can be restarted at any moment: what runs is noted in the keeper, what is wished stands in the rows.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import control, wire
+from .application import Application, Failure, now_text
+from .environments import Environment
+from .events import Events
+from .fleet import Fleet
+from .frontkeeper import FrontKeeper
+from .keeperlink import KeeperLink
+from .loop import Loop
+from .plan import Key
+from .spec import AppSpec, Protocol, Route, State
+
+TICK = 1.0
+# Answers are cut into packets of about this many applications.
+PART = 50
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How the supervisor learns what is wished: a counter that rises with every change, and the rows as specs.
+
+    ``namespace_defaults`` maps a namespace to the name of its default application.
+    """
+
+    counter: Callable[[], int]
+    specs: Callable[[], Sequence[AppSpec]]
+    namespace_defaults: Callable[[], dict[str, str]]
+
+
+class Supervisor:
+    """Own the applications; one thread decides, another waits for nginx."""
+
+    def __init__(self, home: Path, wishes: Wishes, front: FrontKeeper, keeper: KeeperLink, events: Events, loop: Loop) -> None:
+        self.home = home
+        self.run_dir = home / "run"
+        self.wishes = wishes
+        self.front = front
+        self.keeper = keeper
+        self.events = events
+        self.loop = loop
+        self.fleet = Fleet(self.run_dir, keeper, events, loop)
+        self.since = now_text()
+        self.counter: int | None = None
+        self.specs: dict[int, AppSpec] = {}
+        self.defaults: dict[str, str] = {}
+        self.jobs: set[str] = set()
+        self.pythons: dict[str, str] = {}
+        self.unmade: dict[str, str] = {}
+        self.trouble = ""
+        self.stopping = False
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self.fleet.adopt(self.keeper.everything())
+        server = wire.listen(self.run_dir / control.SOCKET)
+        self.loop.watch(server, self._accept)
+        self.loop.watch(self.keeper.sock, self._keeper_gone)
+        self.events.say(f"supervisor {os.getpid()} runs")
+        while not self.stopping:
+            self.tick()
+            self.loop.wait(self.front.seconds_until_due(TICK))
+
+    def _stop(self, _number: int, _frame: Any) -> None:
+        self.stopping = True
+        self.loop.wake()
+
+    def _keeper_gone(self, sock: socket.socket) -> None:
+        """Leave when the keeper does: the next start takes over."""
+        if not sock.recv(1, socket.MSG_PEEK):
+            self.stopping = True
+
+    def tick(self) -> None:
+        """Read the wishes if they changed, take the steps, tell the front."""
+        self._read_wishes()
+        self._wish()
+        self.fleet.tick(self.front.routed)
+        self._forget_the_gone()
+        for application in self.fleet.applications.values():
+            application.note_state()
+        self.front.want(self.routes(), self.defaults)
+
+    # Wishes
+
+    def _read_wishes(self) -> None:
+        """Read the rows where the counter has moved; where the database does not answer, what was wished stays."""
+        try:
+            counter = self.wishes.counter()
+            if counter == self.counter:
+                return
+            self.specs = {spec.id: spec for spec in self.wishes.specs()}
+            self.defaults = self.wishes.namespace_defaults()
+            self.counter = counter
+        except Exception as error:
+            if not self.trouble:
+                self.events.say(f"the database does not answer: {error}", "error")
+            self.trouble = f"the database does not answer: {error}"
+            return
+        self.trouble = ""
+
+    def _wish(self) -> None:
+        self.pythons.clear()
+        for app_id, spec in self.specs.items():
+            application = self.fleet.applications.get(app_id)
+            if application is None:
+                application = self.fleet.applications[app_id] = Application(app_id, spec.label)
+            application.label = spec.label
+            self._wish_for(application, spec)
+        for app_id, application in self.fleet.applications.items():
+            if app_id not in self.specs:
+                application.wish = application.wish_key = None
+
+    def _wish_for(self, application: Application, spec: AppSpec) -> None:
+        if application.wish is not spec:
+            application.wish = spec
+            application.crashes, application.retry_at = 0, 0.0
+        if spec.protocol is Protocol.FILES:
+            application.wish_key = None
+        else:
+            application.wish_key = Key(spec.revision, spec.interpreter or self._python(application, spec))
+
+    def _python(self, application: Application, spec: AppSpec) -> str:
+        """Return the interpreter of the namespace's environment, "" while that is being made."""
+        python = self.pythons.get(spec.namespace)
+        if python is None:
+            environment = Environment(self.home / "namespaces" / spec.namespace)
+            python = self.pythons[spec.namespace] = str(environment.python() or "")
+            if not python:
+                self._make_environment(environment)
+        application.waiting = "" if python else f"the virtual environment of {spec.namespace} is being made"
+        if not python and spec.namespace in self.unmade:
+            reason = f"the virtual environment of {spec.namespace} could not be made: {self.unmade[spec.namespace]}"
+            application.failure = Failure(Key(spec.revision, ""), reason)
+        return python
+
+    def _make_environment(self, environment: Environment) -> None:
+        last = environment.installation()
+        if environment.name not in self.jobs:
+            self._install(environment, environment.name, None)
+        elif last and last.state == "failed":
+            self.unmade[environment.name] = last.message  # A person has to look: it is not tried again by itself.
+
+    def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
+        """Have the keeper start the installer, which goes on whatever happens to us."""
+        self.jobs.add(environment.name)
+        argv = [sys.executable, "-m", "webapps.runtime.environments", str(environment.directory), label]
+        argv += [requirements] if requirements else []
+        passed = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        self.keeper.start(f"install:{environment.name}", argv, passed, again=False)
+        self.events.say(f"installing into the environment of {environment.name} for {label}")
+
+    def _forget_the_gone(self) -> None:
+        gone = [
+            app_id
+            for app_id, application in self.fleet.applications.items()
+            if app_id not in self.specs
+            and not application.instances()
+            and application.listener is None
+            and app_id not in self.front.routed
+        ]
+        for app_id in gone:
+            del self.fleet.applications[app_id]
+
+    # Routes
+
+    def routes(self) -> list[Route]:
+        """Return the routes as they should be at the front now."""
+        wished = (application for application in self.fleet.applications.values() if application.wish)
+        return [self._route(application, application.wish) for application in wished if self._is_routable(application)]  # type: ignore[arg-type]
+
+    def _is_routable(self, application: Application) -> bool:
+        spec = application.wish
+        return spec is not None and (spec.protocol is Protocol.FILES or application.listener is not None)
+
+    def _route(self, application: Application, spec: AppSpec) -> Route:
+        files_only = spec.protocol is Protocol.FILES
+        return Route(
+            id=spec.id,
+            name=spec.name,
+            host=spec.host,
+            protocol=spec.protocol,
+            socket="" if files_only else f"apps/{spec.id}.sock",
+            failed=application.state is State.FAILED,
+            open=spec.open,
+            request_timeout=spec.limits.request_timeout,
+            max_body=spec.limits.max_body,
+            files=spec.files,
+        )
+
+    # The control socket
+
+    def _accept(self, server: socket.socket) -> None:
+        caller, _address = server.accept()
+        try:
+            wire.check_peer(caller)
+        except wire.PeerRefused as error:
+            self.events.say(str(error), "warning")
+            caller.close()
+            return
+        caller.settimeout(2)
+        self.loop.watch(caller, self._answer)
+
+    def _answer(self, caller: socket.socket) -> None:
+        try:
+            received = wire.receive(caller)
+            if received is None:
+                raise ConnectionError
+            request, fds = received
+            wire.close_all(fds)
+            for part in self._parts_of(self._answer_to(request)):
+                wire.send(caller, part)
+        except OSError:
+            self.loop.unwatch(caller)
+            caller.close()
+
+    def _answer_to(self, request: wire.Message) -> dict[str, Any]:
+        if request.get("do") == "status":
+            return self.status()
+        if request.get("do") == "nudge":
+            return {"ok": True}  # Being woken is all that was asked for: the next tick comes at once.
+        if request.get("do") == "install":
+            return self._asked_to_install(request)
+        return {"error": f"unknown request {request.get('do')!r}"}
+
+    def _asked_to_install(self, request: wire.Message) -> dict[str, Any]:
+        if not os.path.isfile(request["requirements"]):
+            return {"error": f"there is no {request['requirements']}"}
+        environment = Environment(self.home / "namespaces" / request["namespace"])
+        if f"install:{environment.name}" in self.keeper.children():
+            return {"error": f"an installation into {environment.name} is under way; wait for its end"}
+        self._install(environment, request["label"], request["requirements"])
+        return {"ok": True}
+
+    def status(self) -> dict[str, Any]:
+        """Return what is, for every application."""
+        webapps = {str(app.id): app.status() for app in self.fleet.applications.values()}
+        for app_id, words in self.front.refused.items():
+            if str(app_id) in webapps:
+                webapps[str(app_id)] |= {"state": State.FAILED.value, "reason": f"nginx refuses its route: {words}"}
+        return {
+            "supervisor": {"state": "running", "pid": os.getpid(), "since": self.since},
+            "webapps": webapps,
+            "front": {"error": self.front.error, "refused": {str(key): words for key, words in self.front.refused.items()}},
+            "warnings": [self.trouble] if self.trouble else [],
+        }
+
+    def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:
+        """Cut a long answer into packets; all but the last say that there is more."""
+        webapps = list(answer.get("webapps", {}).items())
+        if len(webapps) <= PART:
+            return [answer]
+        parts = [dict(webapps[at : at + PART]) for at in range(0, len(webapps), PART)]
+        rest = {key: value for key, value in answer.items() if key != "webapps"}
+        return [{"webapps": part, "more": True} for part in parts] + [rest]

@@ -1,0 +1,199 @@
+"""The zygote: imports gunicorn once under one interpreter, forks workers, reports their ends.
+
+Started by exec as ``python -I zygote.py LISTENER_FD GUNICORN_DIR`` with a whitelisted environment; nothing
+of Stoa's checkout gets onto ``sys.path``. Runs under any CPython from 3.10.
+
+It answers packets on its listening socket:
+
+1. ``{"do": "fork", "key", "spec", "environment"}`` with the descriptors listener, ready, out, err:
+   forks a worker and answers ``{"forked": key, "pid", "start"}``.
+2. ``{"do": "list"}``: answers ``{"children": {pid: key}}``.
+3. ``{"do": "leave"}``: ends when no child is left.
+
+and tells every caller ``{"ended": pid, "key", "status"}``. SIGTERM: SIGTERM for the children, then it waits for
+them ``GRACE`` seconds, kills what is left and ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+FDS = ("listener", "ready", "out", "err")
+GRACE = 12.0
+
+
+def load_package(name: str, directory: str) -> None:
+    """Make the package at ``directory`` importable as ``name``, without its neighbours."""
+    spec = importlib.util.spec_from_file_location(
+        name, os.path.join(directory, "__init__.py"), submodule_search_locations=[directory]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{directory} is no package")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+class Zygote:
+    """Fork on demand, reap, and tell."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        from stoa_runtime import instance, spec, wire  # type: ignore[import-not-found]
+
+        self.instance, self.spec, self.wire = instance, spec, wire
+        self.listener = listener
+        self.callers: set[socket.socket] = set()
+        self.children: dict[int, str] = {}
+        self.selector = selectors.DefaultSelector()
+        self.environment = dict(os.environ)  # HOSTED_BY stays in it: Stoa finds its processes by it.
+        self.leaving = False
+        self.deadline = 0.0
+
+    def serve(self) -> None:
+        """Answer until told to leave."""
+        self._catch_signals()
+        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        while not (self.leaving and not self.children):
+            timeout = 0.2 if self.deadline else None
+            for key, _events in self.selector.select(timeout):
+                key.data(key.fileobj)
+            self._reap()
+            if self.deadline and time.monotonic() > self.deadline:
+                self._signal_children(signal.SIGKILL)
+
+    def _catch_signals(self) -> None:
+        reading, writing = os.pipe()
+        for fd in (reading, writing):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self.wakeup = (reading, writing)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.selector.register(reading, selectors.EVENT_READ, lambda fd: os.read(fd, 512))
+
+    def _terminate(self, _number: int, _frame: Any) -> None:
+        self.leaving = True
+        self.deadline = time.monotonic() + GRACE
+        self._signal_children(signal.SIGTERM)
+
+    def _signal_children(self, number: int) -> None:
+        for pid in self.children:
+            try:
+                if number == signal.SIGKILL:
+                    os.killpg(pid, number)
+                else:
+                    os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def _accept(self, listener: Any) -> None:
+        caller, _address = listener.accept()
+        try:
+            self.wire.check_peer(caller)
+        except self.wire.PeerRefused:
+            caller.close()
+            return
+        self.callers.add(caller)
+        self._tell(caller, {"hello": os.getpid()})
+        self.selector.register(caller, selectors.EVENT_READ, self._answer)
+
+    def _answer(self, caller: Any) -> None:
+        try:
+            received = self.wire.receive(caller)
+        except OSError:
+            received = None
+        if received is None:
+            self._forget(caller)
+            return
+        request, fds = received
+        if request["do"] == "fork":
+            self._fork(caller, request, fds)
+        elif request["do"] == "list":
+            self._tell(caller, {"children": {str(pid): key for pid, key in self.children.items()}})
+        elif request["do"] == "leave":
+            self.leaving = True
+
+    def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(request, fds)
+        self.wire.close_all(fds)
+        self.children[pid] = request["key"]
+        self._tell(caller, {"forked": request["key"], "pid": pid, "start": _start(pid)})
+
+    def _become_worker(self, request: dict[str, Any], fds: list[int]) -> None:
+        """Give up everything of the zygote's, then serve. Never returns."""
+        try:
+            self.selector.close()
+            self.listener.close()
+            for caller in self.callers:
+                caller.close()
+            signal.set_wakeup_fd(-1)
+            for fd in self.wakeup:
+                os.close(fd)
+            spec = self.spec.AppSpec.from_dict(request["spec"])
+            environment = {**self.environment, **request["environment"]}
+            self.instance.run(spec, environment, dict(zip(FDS, fds)))
+        finally:
+            os._exit(70)
+
+    def _reap(self) -> None:
+        while self.children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            key = self.children.pop(pid, "")
+            for caller in list(self.callers):
+                self._tell(caller, {"ended": pid, "key": key, "status": os.waitstatus_to_exitcode(status)})
+
+    def _tell(self, caller: socket.socket, message: dict[str, Any]) -> None:
+        try:
+            self.wire.send(caller, message)
+        except OSError:
+            self._forget(caller)
+
+    def _forget(self, caller: socket.socket) -> None:
+        if caller in self.callers:
+            self.callers.discard(caller)
+            self.selector.unregister(caller)
+            caller.close()
+
+
+def _start(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", "rb") as stat:
+        data = stat.read()
+    return int(data[data.rindex(b")") + 2 :].split()[19])
+
+
+def main() -> None:
+    """Import what instances share, freeze it, serve."""
+    load_package("gunicorn", sys.argv[2])
+    load_package("stoa_runtime", os.path.dirname(os.path.abspath(__file__)))
+    for name in ("asgi.protocol", "asgi.lifespan", "asgi.parser", "asgi.websocket", "http.wsgi", "arbiter"):
+        importlib.import_module(f"gunicorn.{name}")
+    for name in ("asyncio", "email", "http.client", "json", "logging", "sqlite3", "ssl", "urllib.request"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue  # An interpreter may have been built without it.
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    gc.collect()
+    gc.freeze()
+    Zygote(listener).serve()
+
+
+if __name__ == "__main__":
+    main()

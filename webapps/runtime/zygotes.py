@@ -1,0 +1,121 @@
+"""The supervisor's zygotes: one per interpreter in use, started by the keeper, spoken to over a packet socket."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import wire
+from .keeperlink import KeeperLink
+
+SCRIPT = Path(__file__).with_name("zygote.py")
+# What of Stoa's own environment an interpreter may need; everything else is the application's to define.
+PASSED = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class Zygote:
+    """A connection to one zygote."""
+
+    def __init__(self, name: str, python: str, sock: socket.socket) -> None:
+        self.name = name
+        self.python = python
+        self.sock = sock
+        self.greeted = False
+
+    def fork(self, key: str, spec: Mapping[str, Any], environment: Mapping[str, str], fds: list[int]) -> None:
+        """Ask for a worker; ``fds`` are listener, ready, out, err. Raises OSError where the zygote has gone."""
+        wire.send(self.sock, {"do": "fork", "key": key, "spec": spec, "environment": dict(environment)}, fds)
+
+    def ask_for_children(self) -> None:
+        """Ask which workers it has; the answer comes as a message."""
+        wire.send(self.sock, {"do": "list"})
+
+
+class Zygotes:
+    """Find, start and let go zygotes by the interpreter that they run under."""
+
+    def __init__(self, run_dir: Path, keeper: KeeperLink, watch: Callable[[Zygote], None]) -> None:
+        self.directory = run_dir / "zygotes"
+        self.keeper = keeper
+        self.watch = watch
+        self.by_python: dict[str, Zygote] = {}
+
+    def get(self, python: str) -> Zygote:
+        """Return the zygote of an interpreter (absolute path), started if there is none. Raises OSError."""
+        zygote = self.by_python.get(python)
+        if zygote is None:
+            zygote = self._start(python)
+            self._enter(zygote)
+        return zygote
+
+    def _start(self, python: str) -> Zygote:
+        if not os.access(python, os.X_OK):
+            raise OSError(f"there is no Python interpreter at {python}")
+        name = "zygote:" + hashlib.sha256(python.encode()).hexdigest()[:12]
+        path = self.directory / f"{name[7:]}.sock"
+        listener = wire.listen(path)
+        self.keeper.hold(f"unix:{name}", {"python": python, "path": str(path)}, [listener.fileno()])
+        listener.close()
+        argv = [python, "-I", str(SCRIPT), f"{{fd:unix:{name}}}", _gunicorn()]
+        self.keeper.start(name, argv, environment_for(python), [f"unix:{name}"], again=False)
+        return Zygote(name, python, wire.connect(path))
+
+    def _enter(self, zygote: Zygote) -> None:
+        self.by_python[zygote.python] = zygote
+        self.watch(zygote)
+
+    def adopt(self, name: str, meta: Mapping[str, str]) -> Zygote | None:
+        """Speak again to a zygote that an earlier supervisor started; None where it has gone."""
+        try:
+            zygote = Zygote(name, meta["python"], wire.connect(Path(meta["path"])))
+        except OSError:
+            return None
+        self._enter(zygote)
+        zygote.ask_for_children()
+        return zygote
+
+    def forget(self, zygote: Zygote) -> None:
+        """Let go of a zygote that ended."""
+        if self.by_python.get(zygote.python) is zygote:
+            del self.by_python[zygote.python]
+        zygote.sock.close()
+        self.keeper.stop(zygote.name)
+        self.keeper.drop(f"unix:{zygote.name}")
+
+    def release(self, used: set[str]) -> list[Zygote]:
+        """Have the zygotes that nothing needs leave; return them."""
+        gone = [zygote for python, zygote in self.by_python.items() if python not in used]
+        for zygote in gone:
+            self.forget(zygote)
+        return gone
+
+    def dead(self) -> list[Zygote]:
+        """Return the zygotes that ended before they said hello: the interpreter cannot run them."""
+        waiting = [zygote for zygote in self.by_python.values() if not zygote.greeted]
+        if not waiting:
+            return []
+        living = self.keeper.children()
+        return [zygote for zygote in waiting if zygote.name not in living]
+
+
+def environment_for(python: str) -> dict[str, str]:
+    """Return the whitelisted environment of a zygote: a search path that begins with the interpreter's own."""
+    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+    bin_dir = str(Path(python).parent)
+    passed.setdefault("LANG", "C.UTF-8")
+    passed["PATH"] = os.pathsep.join([bin_dir, "/usr/local/bin", "/usr/bin", "/bin"])
+    if (Path(bin_dir).parent / "pyvenv.cfg").exists():
+        passed["VIRTUAL_ENV"] = str(Path(bin_dir).parent)
+    return passed
+
+
+def _gunicorn() -> str:
+    found = importlib.util.find_spec("gunicorn")
+    if found is None or not found.submodule_search_locations:
+        raise OSError("gunicorn is not installed beside Stoa; run script/serve again")
+    return str(found.submodule_search_locations[0])
