@@ -1,0 +1,147 @@
+"""Run one command to its end, then see that no process of it is left.
+
+Linux gives the orphans of a child subreaper to it instead of to init (prctl(2)), so whatever the command
+started, daemons with sessions of their own included, stays below this process and is found here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, NoReturn
+
+PR_SET_CHILD_SUBREAPER = 36
+TIME_LIMIT = float(os.environ.get("STOA_CI_TIME_LIMIT", "1680"))  # CI's own limit is 30 minutes
+GRACE = 5.0
+CLOSING_LINE = re.compile(
+    rb"\d+ (?:passed|failed|errors?|skipped|deselected|xfailed|xpassed|warnings?)\b.* in [\d.]+s"
+)
+
+
+class Echo(threading.Thread):
+    """Pass the command's output on and keep pytest's closing line."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        super().__init__(daemon=True)
+        self.pipe = pipe
+        self.closing_line = b""
+
+    def run(self) -> None:
+        """Read until the last writer closes the pipe."""
+        for line in self.pipe:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+            if CLOSING_LINE.search(line):
+                self.closing_line = line.rstrip()
+
+
+def main(command: list[str]) -> int:
+    """Run the command; return its status, 124 when it took too long, 1 when it left a process."""
+    become_subreaper()
+    signal.signal(signal.SIGTERM, stop)
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert child.stdout is not None
+    echo = Echo(child.stdout)
+    echo.start()
+    left: list[str] = []
+    try:
+        status = wait(child)
+        left = left_behind()
+    finally:
+        kill_descendants()
+        echo.join(GRACE)
+    for description in left:
+        print(f".ci/run: left behind and killed: {description}", flush=True)
+    print(echo.closing_line.decode(errors="replace") or ".ci/run: pytest had no closing line", flush=True)
+    return status or int(bool(left))
+
+
+def become_subreaper() -> None:
+    """Ask the kernel to make this process the parent of its orphaned descendants."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """End by way of the ``finally`` that kills the descendants."""
+    raise SystemExit(128 + number)
+
+
+def wait(child: subprocess.Popen[bytes]) -> int:
+    """Wait for the command's end, at most the time limit."""
+    try:
+        return child.wait(TIME_LIMIT)
+    except subprocess.TimeoutExpired:
+        print(f".ci/run: stopped after {TIME_LIMIT:.0f} s", flush=True)
+        return 124
+
+
+def left_behind() -> list[str]:
+    """Describe the descendants that do not end by themselves within the grace."""
+    deadline = time.monotonic() + GRACE
+    while descendants() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [describe(pid) for pid in descendants()]
+
+
+def kill_descendants() -> None:
+    """Kill until none is left: one that is being killed may just have forked."""
+    deadline = time.monotonic() + GRACE
+    while (pids := descendants()) and time.monotonic() < deadline:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.05)
+
+
+def descendants() -> list[int]:
+    """Return the pids below this process, after burying the dead among its children."""
+    bury()
+    parents = {int(entry.name): parent(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    found = [os.getpid()]
+    for pid in found:
+        found += [child for child, its_parent in parents.items() if its_parent == pid]
+    return found[1:]
+
+
+def bury() -> None:
+    """Collect the children that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def parent(entry: Path) -> int:
+    """Return the parent of the process whose /proc directory this is, 0 when it is gone."""
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def describe(pid: int) -> str:
+    """Return a process's pid and command line."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        words = []
+    return f"{pid} {b' '.join(words).decode(errors='replace')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,28 @@
+"""Waiting for a condition with a deadline: what tests do instead of sleeping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_for(
+    condition: Callable[[], T],
+    deadline: float = 10,
+    message: str | Callable[[], str] = "",
+    interval: float = 0.02,
+) -> T:
+    """Return the condition's first true value; fail with the message after ``deadline`` seconds.
+
+    A message that is a function is asked at the end, so that it can show what a child printed.
+    """
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        if time.monotonic() > end:
+            words = message() if callable(message) else message
+            raise AssertionError(f"not within {deadline:g} s: {words or condition}")
+        time.sleep(interval)
+    return value
