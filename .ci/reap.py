@@ -21,9 +21,7 @@ from typing import BinaryIO, NoReturn
 PR_SET_CHILD_SUBREAPER = 36
 TIME_LIMIT = float(os.environ.get("STOA_CI_TIME_LIMIT", "1680"))  # CI's own limit is 30 minutes
 GRACE = 5.0
-CLOSING_LINE = re.compile(
-    rb"\d+ (?:passed|failed|errors?|skipped|deselected|xfailed|xpassed|warnings?)\b.* in [\d.]+s"
-)
+CLOSING_LINE = re.compile(rb"\d+ (?:passed|failed|errors?|skipped|deselected|xfailed|xpassed)\b.* in [\d.]+s")
 
 
 class Echo(threading.Thread):
