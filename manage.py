@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Run Stoa's commands; each makes the database if it is absent."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+#: Commands that do without the database, or make it themselves.
+WITHOUT_DATABASE = frozenset(
+    {"migrate", "makemigrations", "test", "check", "help", "version", "startapp", "shell_completion", "diffsettings"}
+)
+
+
+def main() -> None:
+    """Prepare the database where the command needs it, and run the command."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    _choose_home(sys.argv)
+    from django.core.management import execute_from_command_line
+
+    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "help")
+    if command not in WITHOUT_DATABASE and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
+        _prepare()
+    execute_from_command_line(sys.argv)
+
+
+def _choose_home(argv: list[str]) -> None:
+    """Let ``--home DIR`` beat STOA_HOME, before the settings read it."""
+    for at, argument in enumerate(argv):
+        if argument == "--home" and at + 1 < len(argv):
+            os.environ["STOA_HOME"] = argv[at + 1]
+        elif argument.startswith("--home="):
+            os.environ["STOA_HOME"] = argument.partition("=")[2]
+
+
+def _prepare() -> None:
+    import django
+
+    from portal import database
+
+    django.setup()
+    try:
+        database.ensure()
+    except database.Unusable as error:
+        sys.exit(f"Stoa: {error}")
+
+
+if __name__ == "__main__":
+    main()

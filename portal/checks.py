@@ -1,0 +1,1 @@
+"""A wrong setting is a system check with a hint."""

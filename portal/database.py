@@ -1,0 +1,83 @@
+"""Make the database when it is absent or older than the code."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import os
+import pkgutil
+from collections.abc import Iterator
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+
+
+class Unusable(Exception):
+    """The database or STOA_HOME cannot be used; the message names the cause and the remedy."""
+
+
+def ensure() -> None:
+    """Apply the migrations that are missing; two processes may ask at once. Raises Unusable.
+
+    What is applied is compared with the files by name, because building Django's graph of migrations
+    would cost every command a tenth of a second.
+    """
+    try:
+        settings.STOA_HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private()
+        if _missing():
+            with _lock():
+                if _missing():
+                    call_command("migrate", interactive=False, verbosity=0)
+    except OSError as error:
+        raise Unusable(
+            f"cannot write below {settings.STOA_HOME} ({error.strerror}); "
+            "make it writable, or set STOA_HOME to a directory that is."
+        ) from error
+    except DatabaseError as error:
+        raise Unusable(f"the database cannot be used ({error}); look at DATABASE_URL and STOA_HOME.") from error
+
+
+def _make_private() -> None:
+    """Make the SQLite file readable for its owner alone, before anything is written to it."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite" and os.path.isabs(name):
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+
+
+def _missing() -> set[tuple[str, str]]:
+    return _written() - _applied()
+
+
+def _written() -> set[tuple[str, str]]:
+    """Name the migrations of the installed applications, from their files."""
+    found = set()
+    for config in apps.get_app_configs():
+        with contextlib.suppress(ModuleNotFoundError):
+            package = importlib.import_module(f"{config.name}.migrations")
+            names = (module.name for module in pkgutil.iter_modules(package.__path__))
+            found |= {(config.label, name) for name in names if name[0] not in "_~"}
+    return found
+
+
+def _applied() -> set[tuple[str, str]]:
+    if "django_migrations" not in connection.introspection.table_names():
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app, name FROM django_migrations")
+        return set(cursor.fetchall())
+
+
+@contextlib.contextmanager
+def _lock() -> Iterator[None]:
+    """Hold the lock that lets one process at a time migrate."""
+    with (settings.STOA_HOME / "migrate.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,40 @@
+"""Signing in and out, and the pages that say that something went wrong."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+__all__ = ["SignIn", "SignOut", "csrf_failure", "forbidden", "not_found", "server_error"]
+
+
+class SignIn(LoginView):
+    """Ask for user name and password."""
+
+    template_name = "portal/login.html"
+    redirect_authenticated_user = True
+
+
+class SignOut(LogoutView):
+    """Sign out, by POST only."""
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Say that a form was too old or came from elsewhere."""
+    return render(request, "403_csrf.html", status=403)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Say that the person who is signed in lacks the right."""
+    return render(request, "403.html", {"why": str(exception or "")}, status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Say that there is nothing at the address."""
+    return render(request, "404.html", status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Say that Stoa itself failed, without needing anything that may have failed."""
+    return render(request, "500.html", status=500)

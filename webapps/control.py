@@ -1,0 +1,35 @@
+"""Ask the supervisor from Django: what runs, look again, install."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+
+def status(timeout: float = 3.0) -> dict[str, Any] | None:
+    """Return what the supervisor says of everything, None when it does not answer."""
+    return _ask({"do": "status"}, timeout)
+
+
+def nudge() -> None:
+    """Ask the supervisor to look at the rows now; one that does not hear it looks a tick later."""
+    _ask({"do": "nudge"}, 1.0)
+
+
+def install(*, id: int, label: str, namespace: str, requirements: str) -> str:
+    """Have a requirements file installed into the namespace; return "" or why that cannot be done."""
+    request = {"do": "install", "id": id, "label": label, "namespace": namespace, "requirements": requirements}
+    answer = _ask(request, 5.0)
+    if answer is None:
+        return "Stoa’s supervisor is not running, and it is what installs. Start it with script/serve."
+    return str(answer.get("error", ""))
+
+
+def _ask(request: dict[str, Any], timeout: float) -> dict[str, Any] | None:
+    from webapps.runtime import control as runtime
+
+    try:
+        return runtime.ask(settings.STOA_HOME / "run", request, timeout)
+    except (runtime.SupervisorUnreachable, ValueError):
+        return None

@@ -1,0 +1,72 @@
+"""Turn rows into what the runtime is told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from webapps.runtime.spec import AppSpec, Files, Limits, Protocol, ServeFiles
+
+from . import validators
+from .models import Change, Namespace, WebApp
+
+
+def read_specs(home: Path | None = None) -> list[AppSpec]:
+    """Return the specs of all enabled applications."""
+    rows = WebApp.objects.filter(enabled=True).select_related("namespace").order_by("pk")
+    return [spec_of(webapp) for webapp in rows]
+
+
+def change_counter() -> int:
+    """Return the number that rises with every change to a row."""
+    return Change.objects.filter(pk=1).values_list("counter", flat=True).first() or 0
+
+
+def spec_of(webapp: WebApp) -> AppSpec:
+    """Return the frozen value of one row."""
+    return AppSpec(
+        id=webapp.pk,
+        revision=webapp.revision,
+        name=webapp.name,
+        host=webapp.host,
+        namespace=webapp.namespace.name,
+        protocol=Protocol(webapp.protocol),
+        directory=_plain(webapp.directory),
+        module=webapp.app_name,
+        callable=webapp.callable_name or "application",
+        python_path=tuple(validators.lines(webapp.python_path)),
+        environment=_environment(webapp),
+        interpreter=webapp.namespace.interpreter,
+        debug=webapp.debug,
+        open=webapp.open,
+        health_path=webapp.health_path,
+        limits=_limits(webapp),
+        files=Files(ServeFiles(webapp.serve_files), _plain(webapp.files_path), webapp.serve_files_timeout),
+    )
+
+
+def _plain(path: str) -> str:
+    return os.path.normpath(path) if path else ""
+
+
+def _environment(webapp: WebApp) -> dict[str, str]:
+    """Put the namespace's variables together with the application's own, which win."""
+    namespace: Namespace = webapp.namespace
+    values = {"DATABASE_URL": namespace.effective_database_url}
+    for environment in (namespace.environment, webapp.environment):
+        values |= {name: entry["value"] for name, entry in environment.items()}
+    return values
+
+
+def _limits(webapp: WebApp) -> Limits:
+    return Limits(
+        processes_min=webapp.processes_min,
+        processes_max=webapp.processes_max,
+        threads=webapp.threads,
+        request_timeout=webapp.request_timeout,
+        start_timeout=webapp.start_timeout,
+        memory=webapp.memory_limit,
+        max_requests=webapp.max_requests,
+        sleep_after=webapp.sleep_after,
+        max_body=webapp.max_body,
+    )
