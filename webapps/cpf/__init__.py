@@ -1,0 +1,1 @@
+"""CPF merge files: read, applied, reported."""
