@@ -1,0 +1,523 @@
+"""Read what every application prints and write WSGI.log and messages.log: one process, no threads.
+
+``python -m webapps.runtime.logwriter LOG_DIR CONTROL_FD EVENTS_FD``
+
+1. On CONTROL_FD (SOCK_SEQPACKET, to the keeper) come pipes:
+   ``{"attach": key, "file": "WSGI", "label", "generation", "stream"}`` or
+   ``{"attach": key, "file": "messages", "source"}``, each with one descriptor. When a pipe has ended
+   the answer is ``{"done": key}``.
+2. On EVENTS_FD (a pipe) come lines of JSON, made by ``logs.webapp_events`` and ``logs.message_events``.
+3. SIGTERM: what is in the pipes is written, and the process leaves. When the keeper has gone it
+   leaves after the last pipe has ended, because applications may live longer than the keeper.
+
+An unfinished line (a prompt) is written after a second of silence, ending in ``…``; what follows then
+begins with ``…``. Whoever prints faster than the allowance is read more slowly: his print waits,
+nothing is lost, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import heapq
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import termios
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from . import logs, wire
+from .rotation import LogFile
+
+READ = 1 << 15
+FLUSH = 1 << 18
+PACKETS = 64
+# Lines that come one by one are gathered for this long: a wake-up costs more than a line.
+NAP = 0.01
+SILENCE = 1.0
+# What an application may print: bytes at once, and bytes a second after that. A line costs something
+# besides its length, because of the time and the label that are written before it.
+BURST = 1 << 20
+SUSTAINED = 256 << 10
+LINE_COST = 16
+# All that are being slowed share so much, bytes a second.
+TOTAL = 2 << 20
+# Who has used up his allowance is read again when so much has come together.
+QUANTUM = 64 << 10
+SLOWED = "prints faster than 256 KiB a second: its output is read more slowly, a print may have to wait"
+SLOWED_EVERY = 60.0
+RETRY = 1.0
+DRAIN = 2.0
+GRACE = 2.0
+
+
+class Allowance:
+    """What one application may print: a token bucket for all its pipes together."""
+
+    def __init__(self, now: float) -> None:
+        self.pipes: set[Pipe] = set()
+        self.limited = False
+        self.told = -SLOWED_EVERY
+        self._tokens = float(BURST)
+        self._at = now
+
+    def spend(self, data: bytes) -> bool:
+        """Take off what was read; say whether there is something left."""
+        self._tokens -= len(data) + LINE_COST * data.count(b"\n")
+        return self._tokens > 0
+
+    def refill(self, now: float, rate: float) -> None:
+        """Add what has come in since the last time."""
+        self._tokens = min(float(BURST), self._tokens + (now - self._at) * rate)
+        self._at = now
+
+    def wait(self, rate: float) -> float:
+        """Return in how many seconds it is worth while to read again."""
+        return max(0.0, (min(QUANTUM, BURST) - self._tokens) / rate)
+
+    @property
+    def full(self) -> bool:
+        """Whether forgetting it would change nothing."""
+        return self._tokens >= BURST
+
+
+class Pipe:
+    """The reading end of one stream of output, and where its lines go."""
+
+    def __init__(self, fd: int, message: wire.Message) -> None:
+        self.fd = fd
+        self.key = message["attach"]
+        self.file = "messages" if message.get("file") == "messages" else "WSGI"
+        self.assembler = logs.Assembler()
+        if self.file == "messages":
+            self.prefix = logs.message_prefix(message.get("source"), message.get("level", "info"))
+            self.owner = self.prefix
+        else:
+            label, generation = message.get("label"), message.get("generation")
+            self.prefix = logs.webapp_prefix(label, generation, message.get("stream"))
+            self.slowed = logs.webapp_prefix(label, generation, "stoa")
+            self.owner = self.prefix.partition(" ")[0]
+
+
+class Pages:
+    """The two logs: gathers the lines of a turn and writes each file once."""
+
+    def __init__(self, log_dir: Path) -> None:
+        self.when = ""
+        of_everybody = logs.webapp_prefix(logs.EVERYBODY, 0, "stoa")
+        self._files = {
+            "WSGI": LogFile(log_dir / "WSGI.log", self._notice(of_everybody)),
+            "messages": LogFile(log_dir / "messages.log", self._notice(logs.message_prefix("log", "error"))),
+        }
+        self._waiting: dict[str, list[bytes]] = {name: [] for name in self._files}
+        self._size = 0
+
+    def add(self, file: str, prefix: str, texts: Iterable[str]) -> None:
+        """Take lines for one of the logs."""
+        data = logs.format_lines(self.when, prefix, texts)
+        self._waiting[file].append(data)
+        self._size += len(data)
+        if self._size > FLUSH:
+            self.flush()
+
+    def say(self, level: str, text: str) -> None:
+        """Take a line of the log writer's own."""
+        self.add("messages", logs.message_prefix("log", level), logs.escape(text).split("\n"))
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        self._size = 0
+        for name, waiting in self._waiting.items():
+            if waiting:
+                data = b"".join(waiting)
+                waiting.clear()
+                self._files[name].append(data)
+
+    def retry(self) -> None:
+        """Try to say what was lost."""
+        for file in self._files.values():
+            if file.lost:
+                file.append()
+
+    @property
+    def losing(self) -> bool:
+        """Whether lines were lost that nobody was told of."""
+        return any(file.lost for file in self._files.values())
+
+    def _notice(self, prefix: str) -> Callable[[int, str], bytes]:
+        def notice(lost: int, reason: str) -> bytes:
+            return logs.format_lines(self.when, prefix, [f"{lost} lines were lost: {reason}"])
+
+        return notice
+
+
+class LogWriter:
+    """Read pipes as they come, a bounded piece from each in turn, until there is nothing more to read."""
+
+    def __init__(self, log_dir: Path, control: socket.socket, events: int) -> None:
+        self.stopping = False
+        self._pages = Pages(log_dir)
+        self._control: socket.socket | None = control
+        self._events = events
+        self._events_rest = b""
+        self._answers: deque[wire.Message] = deque()
+        self._pipes: dict[int, Pipe] = {}
+        self._keys: dict[str, Pipe] = {}
+        self._allowances: dict[str, Allowance] = {}
+        self._limited: list[tuple[float, int, Allowance]] = []
+        self._unfinished: dict[Pipe, float] = {}
+        self._leave_at = 0.0
+        self._retry_at = 0.0
+        self._now = time.monotonic()
+        self._epoll = select.epoll()
+        control.setblocking(False)
+        os.set_blocking(events, False)
+        self._epoll.register(control, select.EPOLLIN)
+        self._epoll.register(events, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Work until all has ended or SIGTERM comes."""
+        with _signals_wake(self._epoll, self._stop) as wakeup:
+            self._tick()
+            self._pages.say("info", f"log writer started (process {os.getpid()})")
+            self._pages.flush()
+            while not (self.stopping or self._over()):
+                self._turn(wakeup)
+            if self.stopping:
+                self._drain()
+            self._end_all()
+
+    def _stop(self) -> None:
+        self.stopping = True
+
+    def _turn(self, wakeup: int) -> None:
+        """Wait for something to happen, and do what there is to do, once."""
+        ready = self._epoll.poll(self._pause())
+        self._tick()
+        for fd, mask in ready:
+            if fd == wakeup:
+                os.read(wakeup, 512)
+            else:
+                self._serve(fd, mask)
+        self._let_go_on()
+        self._give_up_unfinished()
+        self._pages.flush()
+        self._retry()
+        if ready and not self.stopping:
+            time.sleep(NAP)
+
+    def _tick(self) -> None:
+        self._now = time.monotonic()
+        self._pages.when = logs.stamp(time.time())
+
+    def _pause(self) -> float | None:
+        """Return how long (seconds) nothing has to be done, None for ever."""
+        due = [next(iter(self._unfinished.values()))] if self._unfinished else []
+        due += [self._limited[0][0]] if self._limited else []
+        due += [self._retry_at] if self._pages.losing else []
+        due += [self._leave_at] if self._leave_at else []
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _over(self) -> bool:
+        """Say whether everything has ended: the keeper, every pipe, and (or soon) who writes events."""
+        if self._control or self._pipes:
+            self._leave_at = 0.0
+            return False
+        self._leave_at = self._leave_at or self._now + GRACE
+        return self._events < 0 or self._now >= self._leave_at
+
+    def _serve(self, fd: int, mask: int) -> None:
+        if fd in self._pipes:
+            self._read(self._pipes[fd], READ)
+        elif fd == self._events:
+            self._read_events()
+        elif self._control and fd == self._control.fileno():
+            if mask & select.EPOLLOUT:
+                self._send_answers()
+            self._read_control()
+
+    # The keeper
+
+    def _read_control(self) -> None:
+        for _packet in range(PACKETS):
+            try:
+                received = wire.receive(self._control) if self._control else None
+            except BlockingIOError:
+                return
+            except ValueError as error:
+                self._pages.say("warning", f"the keeper sent what is not JSON: {error}")
+                continue
+            except OSError:
+                received = None
+            if received is None:
+                self._lose_keeper()
+                return
+            self._obey(*received)
+
+    def _obey(self, message: Any, fds: list[int]) -> None:
+        if isinstance(message, dict) and isinstance(message.get("attach"), str) and fds:
+            wire.close_all(fds[1:])
+            self._attach(Pipe(fds[0], message))
+        else:
+            wire.close_all(fds)
+            self._pages.say("warning", f"the keeper sent what is not understood: {message!r:.200}")
+
+    def _lose_keeper(self) -> None:
+        if self._control:
+            self._epoll.unregister(self._control)
+            self._control.close()
+        self._control = None
+        self._pages.say("warning", "the keeper has gone; reading goes on until every application has ended")
+
+    def _tell(self, answer: wire.Message) -> None:
+        self._answers.append(answer)
+        self._send_answers()
+
+    def _send_answers(self) -> None:
+        """Send what the keeper is ready to take; he may be waiting for us just now."""
+        mask = select.EPOLLIN
+        while self._control and self._answers:
+            try:
+                wire.send(self._control, self._answers[0])
+            except BlockingIOError:
+                mask |= select.EPOLLOUT
+                break
+            except OSError:
+                break  # reading will show that he has gone
+            self._answers.popleft()
+        if self._control:
+            self._epoll.modify(self._control, mask)
+
+    # Pipes
+
+    def _attach(self, pipe: Pipe) -> None:
+        """Begin to read a pipe, in place of one of the same key."""
+        if pipe.key in self._keys:
+            self._detach(self._keys[pipe.key])
+        os.set_blocking(pipe.fd, False)
+        self._pipes[pipe.fd] = self._keys[pipe.key] = pipe
+        allowance = self._allowance(pipe.owner)
+        allowance.pipes.add(pipe)
+        if not allowance.limited:
+            self._listen(pipe)
+
+    def _listen(self, pipe: Pipe) -> None:
+        try:
+            self._epoll.register(pipe.fd, select.EPOLLIN)
+        except PermissionError:  # a file: it is always ready and has no end to wait for (epoll_ctl(2), EPERM)
+            self._pages.say("warning", f"{pipe.key} is not a pipe and is not read")
+            self._finish(pipe)
+
+    def _allowance(self, owner: str) -> Allowance:
+        """Find an application's allowance; forget those that make no difference any more."""
+        if owner not in self._allowances:
+            for name, other in list(self._allowances.items()):
+                if not other.pipes and not other.limited:
+                    other.refill(self._now, SUSTAINED)
+                    if other.full:
+                        del self._allowances[name]
+            self._allowances[owner] = Allowance(self._now)
+        return self._allowances[owner]
+
+    def _read(self, pipe: Pipe, size: int) -> int:
+        """Read a piece and take its lines; return how many bytes there were."""
+        try:
+            data = os.read(pipe.fd, size)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._pages.say("warning", f"{pipe.key} cannot be read: {error}")
+            data = b""
+        if not data:
+            self._finish(pipe)
+            return 0
+        self._take(pipe, pipe.assembler.feed(data))
+        self._unfinished.pop(pipe, None)
+        if pipe.assembler.partial:
+            self._unfinished[pipe] = self._now + SILENCE
+        if not self.stopping:
+            self._charge(pipe, data)
+        return len(data)
+
+    def _take(self, pipe: Pipe, texts: list[str]) -> None:
+        if texts:
+            self._pages.add(pipe.file, pipe.prefix, texts)
+
+    def _finish(self, pipe: Pipe) -> None:
+        """Let go of a pipe that has ended, and tell the keeper."""
+        self._detach(pipe)
+        self._tell({"done": pipe.key})
+
+    def _detach(self, pipe: Pipe) -> None:
+        self._take(pipe, pipe.assembler.end())
+        self._unfinished.pop(pipe, None)
+        self._allowances[pipe.owner].pipes.discard(pipe)
+        del self._pipes[pipe.fd], self._keys[pipe.key]
+        with suppress(OSError):
+            self._epoll.unregister(pipe.fd)
+        os.close(pipe.fd)
+
+    def _give_up_unfinished(self) -> None:
+        """Write the beginning of each line whose end has not come for a while."""
+        while self._unfinished:
+            pipe, due = next(iter(self._unfinished.items()))
+            if due > self._now:
+                return
+            del self._unfinished[pipe]
+            if self._allowances[pipe.owner].limited:
+                self._unfinished[pipe] = self._now + SILENCE  # it is we who are silent
+            else:
+                self._take(pipe, pipe.assembler.pause())
+
+    # Who prints too fast
+
+    @property
+    def _rate(self) -> float:
+        return min(SUSTAINED, TOTAL / (len(self._limited) or 1))
+
+    def _charge(self, pipe: Pipe, data: bytes) -> None:
+        allowance = self._allowances[pipe.owner]
+        allowance.refill(self._now, self._rate)
+        if allowance.spend(data) or allowance.limited:
+            return
+        allowance.limited = True
+        self._postpone(allowance)
+        for other in allowance.pipes:
+            self._epoll.unregister(other.fd)
+        if pipe.file == "WSGI" and self._now - allowance.told >= SLOWED_EVERY:
+            allowance.told = self._now
+            self._pages.add("WSGI", pipe.slowed, [SLOWED])
+
+    def _postpone(self, allowance: Allowance) -> None:
+        due = self._now + allowance.wait(self._rate)
+        heapq.heappush(self._limited, (due, id(allowance), allowance))
+
+    def _let_go_on(self) -> None:
+        """Read again those whose pause is over."""
+        while self._limited and self._limited[0][0] <= self._now:
+            rate = self._rate
+            allowance = heapq.heappop(self._limited)[2]
+            allowance.refill(self._now, rate)
+            if allowance.wait(rate) > NAP:
+                self._postpone(allowance)
+                continue
+            allowance.limited = False
+            for pipe in list(allowance.pipes):
+                self._listen(pipe)
+
+    # Events
+
+    def _read_events(self) -> None:
+        try:
+            data = os.read(self._events, 2 * READ)
+        except BlockingIOError:
+            return
+        if not data:
+            self._epoll.unregister(self._events)
+            os.close(self._events)
+            self._events = -1
+        *whole, self._events_rest = (self._events_rest + data).split(b"\n")
+        for line in whole:
+            self._event(line)
+        if len(self._events_rest) > READ:
+            self._event(self._events_rest)
+            self._events_rest = b""
+
+    def _event(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+            texts = logs.texts_of(event["text"].encode("utf-8", "backslashreplace").rstrip(b"\n") + b"\n")
+            if event["file"] == "messages":
+                prefix = logs.message_prefix(event["source"], event["level"])
+            else:
+                prefix = logs.webapp_prefix(event["label"], event["generation"], event.get("stream"))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            shown = logs.texts_of(line[:200] + b"\n")[0]
+            self._pages.say("warning", f"malformed event ({type(error).__name__}): {shown}")
+            return
+        self._pages.add("messages" if event["file"] == "messages" else "WSGI", prefix, texts)
+
+    # The end
+
+    def _retry(self) -> None:
+        """Say what was lost as soon as the disk has room again, even if nobody prints."""
+        if self._pages.losing and self._now >= self._retry_at:
+            self._pages.retry()
+            self._retry_at = self._now + RETRY
+
+    def _drain(self) -> None:
+        """Read what is in the pipes by now, and no more: somebody may print for ever."""
+        deadline = time.monotonic() + DRAIN
+        self._read_control()
+        if self._events >= 0:
+            self._read_events()
+        left = {pipe: _available(pipe.fd) for pipe in self._pipes.values()}
+        while left and time.monotonic() < deadline:
+            self._tick()
+            for pipe, size in list(left.items()):
+                left[pipe] -= self._read(pipe, min(size, READ)) if size else 0
+                if left[pipe] <= 0 or pipe.fd not in self._pipes:
+                    del left[pipe]
+            self._pages.flush()
+
+    def _end_all(self) -> None:
+        for pipe in list(self._pipes.values()):
+            self._detach(pipe)
+        self._pages.flush()
+
+
+def _available(fd: int) -> int:
+    """Ask how many bytes can be read without waiting (FIONREAD)."""
+    size = array.array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.FIONREAD, size)
+    except OSError:
+        return 0
+    return size[0]
+
+
+@contextmanager
+def _signals_wake(epoll: select.epoll, stop: Callable[[], None]) -> Iterator[int]:
+    """Have SIGTERM leave a note and end the wait; a Ctrl-C is for the keeper, who will tell us."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda *_: stop())
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    epoll.register(reading, select.EPOLLIN)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reading)
+        os.close(writing)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many descriptors as the machine does: an application has two pipes a process."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main(argv: list[str]) -> int:
+    """Run the log writer; return the exit status."""
+    if len(argv) != 3 or not (argv[1].isdigit() and argv[2].isdigit()):
+        print("usage: python -m webapps.runtime.logwriter LOG_DIR CONTROL_FD EVENTS_FD", file=sys.stderr)
+        return 2
+    _raise_file_limit()
+    LogWriter(Path(argv[0]), socket.socket(fileno=int(argv[1])), int(argv[2])).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
