@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import shutil
 from collections.abc import Callable
@@ -30,8 +31,8 @@ SAMPLES = {
 }
 
 
-def prepare(home: Path, say: Say) -> None:
-    """Make what is missing; does nothing on later starts but look."""
+def prepare(home: Path, say: Say, user: str = "") -> None:
+    """Make what is missing, owned by ``user`` where one is given; does nothing on later starts but look."""
     _administrator(say)
     if Namespace.objects.exists():
         return
@@ -41,6 +42,15 @@ def prepare(home: Path, say: Say) -> None:
             Namespace.objects.create(name=name, description=description)
     if wanted:
         _samples(home, say)
+    if user:
+        _give(home, user)
+
+
+def _give(home: Path, user: str) -> None:
+    account = pwd.getpwnam(user)
+    for top in (home / "csp", home / "namespaces"):
+        for path in (top, *top.rglob("*")):
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def _administrator(say: Say) -> None:

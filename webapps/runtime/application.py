@@ -45,7 +45,12 @@ class Instance:
     @property
     def ready(self) -> bool:
         """Whether as many workers as wished say so."""
-        return sum(worker.ready for worker in self.workers.values()) >= self.spec.limits.processes_min
+        return sum(worker.ready for worker in self.workers.values()) >= self.wished
+
+    @property
+    def wished(self) -> int:
+        """How many workers there should be at least."""
+        return max(1, self.spec.limits.processes_min)
 
     @property
     def pids(self) -> list[int]:
@@ -86,7 +91,7 @@ class Application:
     def fact(self, routed: bool) -> Fact:
         """Take the picture that the plan looks at."""
         current = self.current
-        missing = current.spec.limits.processes_min - len(current.workers) if current else 0
+        missing = current.wished - len(current.workers) if current else 0
         return Fact(
             bound=self.listener is not None,
             routed=routed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pwd
 import signal
 import socket
 import time
@@ -32,8 +33,9 @@ MOST_WATCHED = 200
 class Fleet:
     """All applications, and the processes that serve them."""
 
-    def __init__(self, run_dir: Path, keeper: KeeperLink, events: Events, loop: Loop) -> None:
+    def __init__(self, run_dir: Path, keeper: KeeperLink, events: Events, loop: Loop, user: str = "") -> None:
         self.run_dir = run_dir
+        self.owner = pwd.getpwnam(user) if user else None
         self.keeper = keeper
         self.events = events
         self.loop = loop
@@ -100,6 +102,8 @@ class Fleet:
     def _bind(self, application: Application) -> None:
         listener = socket.socket(socket.AF_UNIX)
         wire.bind(listener, self.socket_path(application.id))
+        if self.owner:
+            os.chown(self.socket_path(application.id), self.owner.pw_uid, self.owner.pw_gid)
         listener.listen(BACKLOG)
         listener.setblocking(False)
         self.keeper.hold(f"socket:{application.id}", {"label": application.label}, [listener.fileno()])
@@ -137,7 +141,7 @@ class Fleet:
             return
         if not application.present_failure():
             self.events.of_application(application.label, key.revision, "starting")
-        for _number in range(spec.limits.processes_min):
+        for _number in range(max(1, spec.limits.processes_min)):
             self._fork(application, instance)
 
     def _fork_missing(self, application: Application) -> None:

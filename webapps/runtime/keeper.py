@@ -9,8 +9,8 @@ It answers packets at ``keeper.sock`` from its own user only:
 1. ``hold`` key, meta, descriptors: keep them until ``drop``; ``meta`` changes what is noted; keys that begin with
    ``pipe:`` are handed to the log writer.
 2. ``list``: every key with its meta and descriptors, then ``{"end": true}``.
-3. ``start`` name, argv, environment, inherit (keys whose descriptors ``{fd:KEY}`` in argv and environment name), again:
-   start a child, and again whenever it ends, if ``again``; ``stop`` name: SIGTERM, and not again; ``signal`` name, number.
+3. ``start`` name, argv, environment, inherit (keys whose descriptors ``{fd:KEY}`` in argv and environment name), again,
+   as_user: start a child, and again whenever it ends, if ``again``; ``stop`` name: SIGTERM, and not again; ``signal`` name, number.
 4. ``children``: the pids by name. ``ready`` text: print it. ``fail`` text: print it and end with status 1.
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import resource
 import selectors
@@ -60,6 +61,7 @@ class Child:
     environment: dict[str, str]
     inherit: list[str] = field(default_factory=list)
     again: bool = True
+    as_user: bool = False
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = 0.0
@@ -73,6 +75,7 @@ class Keeper:
         self.run_dir = Path(config["run_dir"])
         self.log_dir = Path(config["log_dir"])
         self.python: str = config["python"]
+        self.user: str = config.get("user", "")
         self.held = {f"tcp:{name}": Held([fd], {}) for name, fd in listeners.items()}
         self.children: dict[str, Child] = {}
         self.selector = selectors.DefaultSelector()
@@ -162,9 +165,17 @@ class Keeper:
                 stderr=output,
                 cwd=self.run_dir,
                 process_group=0,
+                **self._identity(child),
             )
         finally:
             os.close(output)
+
+    def _identity(self, child: Child) -> dict[str, Any]:
+        """Run front, zygotes and installers as STOA_USER, where Stoa was started as root."""
+        if not (self.user and child.as_user):
+            return {}
+        account = pwd.getpwnam(self.user)
+        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": os.getgrouplist(self.user, account.pw_gid)}
 
     def _output(self, name: str) -> int:
         """Make a pipe for a child's output that the log writer reads; return its writing end."""
@@ -314,7 +325,7 @@ class Keeper:
         """Start a child, unless it is there."""
         name = request["name"]
         if name not in self.children:
-            child = Child(name, request["argv"], request["environment"], request["inherit"], request["again"])
+            child = Child(name, *(request[key] for key in ("argv", "environment", "inherit", "again", "as_user")))
             self._add(child)
             self._start(child)
         wire.send(caller, self._pids())

@@ -47,6 +47,7 @@ class KeeperLink:
                 "environment": dict(environment),
                 "inherit": list(inherit),
                 "again": again,
+                "as_user": True,  # All that the supervisor has started works for hosted applications.
             }
         )
 

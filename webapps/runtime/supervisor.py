@@ -47,7 +47,16 @@ class Wishes:
 class Supervisor:
     """Own the applications; one thread decides, another waits for nginx."""
 
-    def __init__(self, home: Path, wishes: Wishes, front: FrontKeeper, keeper: KeeperLink, events: Events, loop: Loop) -> None:
+    def __init__(
+        self,
+        home: Path,
+        wishes: Wishes,
+        front: FrontKeeper,
+        keeper: KeeperLink,
+        events: Events,
+        loop: Loop,
+        user: str = "",
+    ) -> None:
         self.home = home
         self.run_dir = home / "run"
         self.wishes = wishes
@@ -55,7 +64,7 @@ class Supervisor:
         self.keeper = keeper
         self.events = events
         self.loop = loop
-        self.fleet = Fleet(self.run_dir, keeper, events, loop)
+        self.fleet = Fleet(self.run_dir, keeper, events, loop, user)
         self.since = now_text()
         self.counter: int | None = None
         self.specs: dict[int, AppSpec] = {}

@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import json
 import os
+import pwd
 import socket
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from webapps.runtime.nginx import FrontUnavailable, find_nginx
 from webapps.runtime.serving import Serving
 
 DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "run/files", "run/front")
+# What STOA_USER owns, where it is set.
+USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
 
@@ -42,23 +45,42 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, then become the keeper. Each step that cannot be taken ends in one line and status 1."""
         home = Path(settings.STOA_HOME)
-        self._make_directories(home)
+        user = self._user()
+        self._make_directories(home, user)
         lock = self._lock(home)
         self._end_what_was_left(home / "run")
         apps = (options["host"], options["port"])
         portal = (options["portal_host"] or options["host"], options["portal_port"])
         sockets = {"apps": _listen(apps, "--port"), "portal": _listen(portal, "--portal-port")}
-        serving = self._serving(home, apps, portal)
+        serving = self._serving(home, apps, portal, user)
         self._check_front(serving)
         self._prepare(serving)
         self._become_keeper(serving, lock, sockets)
 
-    def _make_directories(self, home: Path) -> None:
-        umask = os.umask(0o027)
+    def _user(self) -> str:
+        """Return the account that front and instances run as, "" for our own. Only root can choose."""
+        user = os.environ.get("STOA_USER", "")
+        if os.geteuid() != 0:
+            return ""
+        if not user:
+            self.stderr.write(
+                "Warning: Stoa was started as root without STOA_USER: hosted applications run as root. "
+                "Set STOA_USER to an account that may do little."
+            )
+            return ""
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
+            raise CommandError(f"STOA_USER names the account {user}, which does not exist; make it or name another") from None
+        return user
+
+    def _make_directories(self, home: Path, user: str) -> None:
+        umask = os.umask(0o022 if user else 0o027)
         try:
             for name in DIRECTORIES:
                 (home / name).mkdir(parents=True, exist_ok=True)
-            (home / "run").chmod(0o700)
+            (home / "run").chmod(0o711 if user else 0o700)
+            self._give(home, user)
             (home / ".writable").touch()
             (home / ".writable").unlink()
         except OSError as error:
@@ -67,6 +89,14 @@ class Command(BaseCommand):
             ) from None
         finally:
             os.umask(umask)
+
+    def _give(self, home: Path, user: str) -> None:
+        """Let the account own what it writes."""
+        if user:
+            account = pwd.getpwnam(user)
+            (home / "log" / "access.log").touch()
+            for name in USERS:
+                os.chown(home / name, account.pw_uid, account.pw_gid)
 
     def _lock(self, home: Path) -> int:
         fd = os.open(home / "run" / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -87,7 +117,7 @@ class Command(BaseCommand):
         if killed:
             self.stdout.write(f"Ended {len(killed)} processes that an earlier Stoa left behind.")
 
-    def _serving(self, home: Path, apps: tuple[str, int], portal: tuple[str, int]) -> Serving:
+    def _serving(self, home: Path, apps: tuple[str, int], portal: tuple[str, int], user: str) -> Serving:
         return Serving(
             home=str(home),
             static_dir=str(settings.BASE_DIR / "static"),
@@ -95,10 +125,10 @@ class Command(BaseCommand):
             apps_address=apps,
             portal_address=portal,
             nginx=os.environ.get("STOA_NGINX", ""),
-            apps_url=settings.STOA_URL,
-            portal_url=settings.STOA_PORTAL_URL,
+            apps_url=os.environ.get("STOA_URL", "").rstrip("/"),
+            portal_url=os.environ.get("STOA_PORTAL_URL", "").rstrip("/"),
             trusted_proxies=tuple(settings.STOA_TRUSTED_PROXIES),
-            user=os.environ.get("STOA_USER", ""),
+            user=user,
         )
 
     def _check_front(self, serving: Serving) -> None:
@@ -112,7 +142,7 @@ class Command(BaseCommand):
         call_command("check", verbosity=0)
         call_command("migrate", interactive=False, verbosity=0)
         os.umask(umask)
-        firststart.prepare(Path(serving.home), self.stdout.write)
+        firststart.prepare(Path(serving.home), self.stdout.write, serving.user)
 
     def _become_keeper(self, serving: Serving, lock: int, sockets: dict[str, socket.socket]) -> NoReturn:
         serving.write()
@@ -125,6 +155,7 @@ class Command(BaseCommand):
                     "run_dir": str(serving.run_dir),
                     "log_dir": str(serving.log_dir),
                     "python": serving.python,
+                    "user": serving.user,
                     "children": children,
                 },
                 file,
@@ -153,11 +184,11 @@ class Command(BaseCommand):
             *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108
             *("--forwarded-allow-ips", "*", "--no-control-socket", "--log-level", "warning"),
         ]
-        hosts = ",".join({serving.apps_address[0], serving.portal_address[0]})
+        hosts = ",".join({serving.portal_address[0], *settings.ALLOWED_HOSTS})
         environment = self._environment(
             STOA_PORTAL_HOSTS=hosts,
-            STOA_APPS_URL=serving.apps_url or serving.url(serving.apps_address),
-            STOA_PORTAL_ADDRESS=serving.portal_url or serving.url(serving.portal_address),
+            STOA_URL=serving.apps_url or serving.url(serving.apps_address),
+            STOA_PORTAL_URL=serving.portal_url or serving.url(serving.portal_address),
         )
         return {"name": "portal", "argv": argv, "environment": environment, "inherit": ["unix:portal"]}
 

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 
 from webapps import specs
+from webapps.models import WebApp
 from webapps.runtime.events import Events
 from webapps.runtime.frontkeeper import FrontKeeper
 from webapps.runtime.keeperlink import KeeperLink
@@ -32,9 +33,16 @@ class Command(BaseCommand):
         loop = Loop()
         keeper = KeeperLink(home / "run")
         events = Events(options["events_fd"], "supervisor")
-        front = FrontKeeper(Serving.read(home / "run"), keeper, events, loop)
-        wishes = Wishes(specs.change_counter, lambda: specs.read_specs(home), specs.namespace_defaults)
-        Supervisor(home, _fresh(wishes), front, keeper, events, loop).run()
+        serving = Serving.read(home / "run")
+        front = FrontKeeper(serving, keeper, events, loop)
+        wishes = Wishes(specs.change_counter, lambda: specs.read_specs(home), _namespace_defaults)
+        Supervisor(home, _fresh(wishes), front, keeper, events, loop, serving.user).run()
+
+
+def _namespace_defaults() -> dict[str, str]:
+    """Return the name of each namespace's default application."""
+    rows = WebApp.objects.filter(is_namespace_default=True, enabled=True)
+    return dict(rows.values_list("namespace__name", "name"))
 
 
 def _fresh(wishes: Wishes) -> Wishes:

@@ -1,0 +1,252 @@
+"""A whole Stoa for a test: the real processes, on free ports of loopback, in a home of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.waiting import wait_for
+from webapps.runtime import control, processes
+
+CHECKOUT = Path(__file__).parents[1]
+READY = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: status, headers by lower-case name (the last of several), body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+
+class Stoa:
+    """Start, ask, stop. ``with Stoa() as stoa: …`` leaves no process and no file behind."""
+
+    def __init__(self, **environment: str) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="stoa-t-"))
+        self.home = self.directory / "home"
+        self.run_dir = self.home / "run"
+        self.environment = environment
+        self.process: subprocess.Popen[str] | None = None
+        self.output: list[str] = []
+        self.port, self.portal_port = free_port(), free_port()
+
+    def __enter__(self) -> Stoa:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        try:
+            self.stop()
+        finally:
+            processes.sweep(self.run_dir)
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start and wait until it says that it is ready."""
+        self.output = []
+        self.process = subprocess.Popen(
+            [*self.manage("serve"), "--port", str(self.port), "--portal-port", str(self.portal_port)],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        wait_for(self._is_ready, READY, lambda: "\n".join(self.output) + self.log("messages"))
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            self.output.append(line.rstrip())
+
+    def _is_ready(self) -> bool:
+        assert self.process
+        if self.process.poll() is not None:
+            raise AssertionError("Stoa ended: " + "\n".join(self.output) + self.log("messages"))
+        return any("Stoa is ready" in line for line in self.output)
+
+    def stop(self) -> int:
+        """Stop as Ctrl-C does, and return the exit status."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(60)
+        self.process = None
+        return status
+
+    def kill(self) -> None:
+        """Kill the keeper without a warning."""
+        assert self.process
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
+    def manage(self, *words: str) -> list[str]:
+        """Return the command line of a management command."""
+        return [sys.executable, str(CHECKOUT / "manage.py"), *words]
+
+    def command(self, *words: str, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run a management command in this home."""
+        done = subprocess.run(
+            self.manage(*words),
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **more,
+        )
+        assert not check or done.returncode == 0, (
+            f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
+        return done
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("STOA_", "DATABASE_URL", "DJANGO_"))
+        }
+        return {
+            **kept,
+            "STOA_HOME": str(self.home),
+            "STOA_SAMPLES": "0",
+            "STOA_ADMIN_USER": "admin",
+            "STOA_ADMIN_PASSWORD": "secret-of-the-test",
+            **self.environment,
+        }
+
+    # Applications
+
+    def write(self, name: str, files: Mapping[str, str]) -> Path:
+        """Write an application's files below ``csp``; return its directory."""
+        directory = self.home / "csp" / name
+        for file_name, text in files.items():
+            path = directory / file_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return directory
+
+    def merge(self, *lines: str, check: bool = True) -> str:
+        """Merge lines of an ``[Actions]`` section; return the report."""
+        path = self.directory / "merge.cpf"
+        path.write_text("[Actions]\n" + "\n".join(lines) + "\n")
+        return self.command("merge", str(path), check=check).stdout
+
+    def create(self, name: str, directory: Path | str, **properties: object) -> None:
+        """Create an application by a merge."""
+        given = {"WSGIAppName": "app", "WSGICallable": "application", "AutheEnabled": 64, **properties}
+        words = "".join(f',{key}="{value}"' for key, value in given.items())
+        self.merge(f'CreateApplication:Name={name},NameSpace=USER,WSGIAppLocation="{directory}"{words}')
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return ``status --json``'s applications by host and name."""
+        report = json.loads(self.command("status", "--json", check=False).stdout)
+        return {app["host"] + app["name"]: app for app in report["webapps"]}
+
+    def live(self) -> dict[str, Any]:
+        """Return what the supervisor says, {} while it does not answer."""
+        try:
+            return control.ask(self.run_dir, {"do": "status"})
+        except control.SupervisorUnreachable:
+            return {}
+
+    def wait_for_state(self, name: str, state: str, deadline: float = 20) -> dict[str, Any]:
+        """Wait until an application is in a state, and return its row of the status."""
+        wait_for(
+            lambda: self.status().get(name, {}).get("state") == state,
+            deadline,
+            lambda: f"{self.status()}{self.log('WSGI')}",
+        )
+        return self.status()[name]
+
+    def log(self, name: str) -> str:
+        """Return the end of a log."""
+        path = self.home / "log" / f"{name}.log"
+        return f"\n== {name}.log\n" + path.read_text(errors="replace")[-6000:] if path.exists() else ""
+
+    # Requests
+
+    def get(self, path: str, **more: Any) -> Answer:
+        """GET a path of the applications' origin."""
+        return self.ask("GET", path, **more)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        portal: bool = False,
+        timeout: float = 30,
+    ) -> Answer:
+        """Send one request and read the whole answer; redirects are not followed."""
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.portal_port if portal else self.port, timeout=timeout
+        )
+        try:
+            connection.request(method, path, body=body, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            return Answer(
+                answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+            )
+        finally:
+            connection.close()
+
+    def eventually(
+        self, path: str, status: int = 200, text: str = "", deadline: float = 20, **more: Any
+    ) -> Answer:
+        """Ask until the answer is as wished."""
+        last: list[Answer] = []
+
+        def asked() -> bool:
+            last[:] = [self.get(path, **more)]
+            return last[0].status == status and text in last[0].text
+
+        wait_for(
+            asked,
+            deadline,
+            lambda: f"{path}: {last} {self.status()} {self.log('WSGI')} {self.log('messages')}",
+        )
+        return last[0]
+
+    def pid_of(self, name: str) -> int:
+        """Return the process id of one of the keeper's children."""
+        from webapps.runtime.keeperlink import KeeperLink
+
+        return KeeperLink(self.run_dir).children()[name]
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
