@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO, NoReturn
+from typing import IO, NoReturn
 
 PR_SET_CHILD_SUBREAPER = 36
 TIME_LIMIT = float(os.environ.get("STOA_CI_TIME_LIMIT", "1680"))  # CI's own limit is 30 minutes
@@ -27,7 +27,7 @@ CLOSING_LINE = re.compile(rb"\d+ (?:passed|failed|errors?|skipped|deselected|xfa
 class Echo(threading.Thread):
     """Pass the command's output on and keep pytest's closing line."""
 
-    def __init__(self, pipe: BinaryIO) -> None:
+    def __init__(self, pipe: IO[bytes]) -> None:
         super().__init__(daemon=True)
         self.pipe = pipe
         self.closing_line = b""

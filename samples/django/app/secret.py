@@ -1,5 +1,6 @@
 """A secret key for each installation, made when it is first needed and never committed."""
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -17,7 +18,5 @@ def make_secret(path):
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secret_key-") as file:
         file.write(secrets.token_urlsafe(50))
         file.flush()
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(file.name, path)
-        except FileExistsError:
-            pass
