@@ -1,0 +1,193 @@
+"""The scripts' set-up, without a network: what is current is left alone, what fails says why."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PINNED = re.compile(r"^([\w.-]+)(?:\[\w+\])?==([\w.]+)", re.MULTILINE)
+
+
+def pins(name: str) -> set[tuple[str, str]]:
+    """Return the packages that a requirements or lock file pins, by their normal names."""
+    found = PINNED.findall((ROOT / name).read_text())
+    return {(re.sub(r"[-_.]+", "-", package).lower(), version) for package, version in found}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with a space in its path, whose manage.py prints what it was told."""
+    made = tmp_path / "a checkout"
+    shutil.copytree(ROOT / "script", made / "script")
+    for path in ROOT.glob("requirements*"):
+        shutil.copy(path, made)
+    (made / "manage.py").write_text("import sys; print(sys.argv[1:])\n")
+    return made
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A directory for PATH with the few commands that the scripts use, and no Python."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("sh", "dirname", "cksum", "cat", "rm"):
+        found = shutil.which(name)
+        assert found
+        (directory / name).symlink_to(found)
+    return directory
+
+
+def make_current(checkout: Path, stamp: str, lock: str) -> None:
+    """Give the checkout a .venv that is what the lock file asks for."""
+    (checkout / ".venv/bin").mkdir(parents=True)
+    (checkout / ".venv/bin/python").symlink_to(sys.executable)
+    wanted = f'root="{checkout}"; me=test; . "$root/script/_setup"; wanted_stamp {lock}'
+    text = subprocess.run(["sh", "-c", wanted], capture_output=True, check=True).stdout
+    (checkout / ".venv" / stamp).write_bytes(text)
+
+
+def serve(
+    checkout: Path, *arguments: str, path: Path | None = None, cwd: str = "/"
+) -> subprocess.CompletedProcess[str]:
+    command = [str(checkout / "script/serve"), *arguments]
+    environment = {"PATH": str(path or "/usr/bin:/bin")}
+    return subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("stamp", "lock"),
+    [(".stoa-stamp-serve", "requirements.lock"), (".stoa-stamp-dev", "requirements-dev.lock")],
+)
+def test_a_second_start_goes_straight_to_manage_py(checkout: Path, stamp: str, lock: str) -> None:
+    make_current(checkout, stamp, lock)
+    done = serve(checkout, "--port", "8001", "--home", "a b")
+    assert (done.stdout, done.stderr) == ("['serve', '--port', '8001', '--home', 'a b']\n", "")
+
+
+def test_without_a_python_it_says_so_in_one_line(checkout: Path, tools: Path) -> None:
+    done = serve(checkout, path=tools)
+    assert done.returncode == 1
+    assert done.stderr.startswith("script/serve: no Python 3.11 or newer was found")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_python_that_is_too_old_counts_as_none(checkout: Path, tools: Path) -> None:
+    put(tools / "python3", "exit 1")
+    assert "no Python 3.11 or newer" in serve(checkout, path=tools).stderr
+
+
+def test_without_ensurepip_it_names_the_package_to_install(checkout: Path, tools: Path) -> None:
+    put(tools / "python3", 'case "$2" in *ensurepip*) exit 1;; esac; exit 0')
+    done = serve(checkout, path=tools)
+    assert done.returncode == 1
+    assert "apt-get install python3-venv" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_an_install_that_fails_says_why_and_leaves_nothing_that_is_taken_for_whole(checkout: Path) -> None:
+    lock = checkout / "requirements.lock"
+    lock.write_text(f"./no-such-package.whl --hash=sha256:{'0' * 64}\n")
+    tools = checkout.parent / "python"
+    tools.mkdir()
+    (tools / "python3.13").symlink_to(sys.executable)
+    for _ in range(2):
+        done = subprocess.run(
+            [str(checkout / "script/serve")],
+            env={"PATH": f"{tools}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "no-such-package" in done.stderr
+        assert "the packages of requirements.lock could not be installed" in done.stderr
+        assert "making .venv" in done.stderr, "a set-up that failed is begun anew"
+        assert not list((checkout / ".venv").glob(".stoa-stamp-*"))
+
+
+def put(path: Path, body: str) -> None:
+    """Write a command that does what the shell's words say."""
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+def test_the_lock_files_hold_every_pin() -> None:
+    direct, development = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert len(direct) > 5
+    assert direct <= pins("requirements.lock") <= pins("requirements-dev.lock")
+    assert development <= pins("requirements-dev.lock")
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
+    text = (ROOT / name).read_text()
+    packages = [line for line in text.splitlines() if not line.startswith((" ", "#"))]
+    assert all(line.endswith("\\") for line in packages)
+    assert "://" not in text
+    assert "--index" not in text
+    assert "--find-links" not in text
+
+
+def reap(script: str, limit: str = "60") -> tuple[int, Sequence[str]]:
+    """Run shell words as ``.ci/run`` runs script/test; return the status and the printed lines."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / ".ci/reap.py"), "/bin/sh", "-c", script],
+        env={"PATH": "/usr/bin:/bin", "STOA_CI_TIME_LIMIT": limit},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_ci_ends_with_the_closing_line_of_pytest() -> None:
+    status, lines = reap("echo '=== 3 passed, 1 skipped in 0.12s ==='; echo more")
+    assert (status, lines[-1]) == (0, "=== 3 passed, 1 skipped in 0.12s ===")
+
+
+def test_ci_passes_the_status_on() -> None:
+    assert reap("echo '1 failed in 1.00s'; exit 3")[0] == 3
+
+
+@pytest.mark.slow
+def test_ci_reports_and_kills_what_a_test_left_behind() -> None:
+    status, lines = reap("setsid sleep 71.25 >/dev/null 2>&1 & echo '1 passed in 0.10s'")
+    assert status == 1
+    assert [line for line in lines if "left behind and killed" in line and "sleep 71.25" in line]
+    assert lines[-1] == "1 passed in 0.10s"
+    assert not running("sleep 71.25")
+
+
+@pytest.mark.slow
+def test_ci_stops_what_takes_too_long() -> None:
+    began = time.monotonic()
+    status, lines = reap("sleep 72.25; true", limit="0.5")
+    assert (status, lines[0]) == (124, ".ci/run: stopped after 0 s")
+    assert time.monotonic() - began < 30
+    assert not running("sleep 72.25")
+
+
+def running(words: str) -> bool:
+    """Say whether a process with this command line runs."""
+    wanted = words.replace(" ", "\0").encode() + b"\0"
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes() == wanted:
+                return True
+        except OSError:
+            continue  # it ended meanwhile
+    return False
