@@ -6,7 +6,9 @@
    ``{"attach": key, "file": "WSGI", "label", "generation", "stream"}`` or
    ``{"attach": key, "file": "messages", "source"}``, each with one descriptor. When a pipe has ended
    the answer is ``{"done": key}``.
-2. On EVENTS_FD (a pipe) come lines of JSON, made by ``logs.webapp_events`` and ``logs.message_events``.
+2. On EVENTS_FD (a pipe) come lines of JSON, each one write of at most 4096 bytes (``events``):
+   ``{"file": "WSGI", "label", "generation", "stream": "stoa", "text"}`` or
+   ``{"file": "messages", "source", "level", "text"}``. A text of several lines becomes several lines.
 3. SIGTERM: what is in the pipes is written, and the process leaves. When the keeper has gone it
    leaves after the last pipe has ended, because applications may live longer than the keeper.
 
