@@ -1,8 +1,8 @@
 """Read the [Actions] of a CPF merge file: text in, frozen values out, nothing applied.
 
-1. A line is ``Action:Property=value,Property=value``; a value with ``,`` or ``=`` stands in double quotes, a double
-   quote in it is written twice.
-2. A piece without ``=`` goes on with the value before it, comma included, as password hashes in published files do.
+1. A line is ``Action:Property=value,Property=value``; a value with ``,`` or ``=`` stands in double quotes, a
+   double quote in it is written twice.
+2. A piece without ``=`` goes on with the value before it, comma included: published password hashes need it.
 3. Lines that begin with ``;`` or ``#``, blank lines, other sections, a byte order mark and CRLF mean nothing.
 """
 
@@ -41,7 +41,7 @@ MAX_BITS = (1 << 31) - 1
 
 
 class Unreadable(Exception):
-    """A file cannot be read, or is not a merge file; the message names the file and, where known, the line."""
+    """A file cannot be read; the message names the file and, where known, the line."""
 
 
 class BadValue(ValueError):
@@ -52,8 +52,8 @@ class BadValue(ValueError):
 class Action:
     """One line of [Actions]: its number in the file, the action, and its properties as written.
 
-    ``subject`` is the name of a line without properties (``DeleteApplication:/old``). ``problem`` is "" or why the
-    line cannot be understood.
+    ``subject`` is the name of a line without properties (``DeleteApplication:/old``). ``problem`` is "", or
+    why the line cannot be understood.
     """
 
     number: int
@@ -88,7 +88,7 @@ def _decode(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # error.object is the text without its byte order mark, which has no line end: the line is right either way.
+        # error.object lacks the byte order mark, which has no line end: the line is right either way.
         line = len(LINE_END.findall(error.object[: error.start].decode("utf-8"))) + 1
         byte = error.object[error.start]
         raise Unreadable(
@@ -130,7 +130,7 @@ def parse_line(number: int, line: str) -> Action:
 
 
 def parse_properties(text: str) -> tuple[str, dict[str, str]]:
-    """Split ``Property=value,…`` into what stands before the first property and the properties. Raises BadValue."""
+    """Return what stands before the first property, and the properties. Raises BadValue."""
     if len(text) > MAX_LINE:
         raise BadValue(f"The line is longer than {MAX_LINE:,} characters.")
     if found := CONTROL.search(text):

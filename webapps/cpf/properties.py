@@ -1,10 +1,10 @@
-"""The properties of an application's line: which field each one is, how its text is read, what is worth a warning."""
+"""The properties of an application's line: which field each is, how it is read, what is worth a warning."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -21,13 +21,14 @@ PUBLIC = 64
 #: Properties that say which application is meant, or what it is, and have code of their own.
 APART = ("Name", "Host", "NameSpace", "DispatchClass")
 
-#: What IRIS has for other kinds of applications (``fields.md``, session and CSP settings): kept as given, unremarked.
+#: What IRIS has for other kinds of applications (session and CSP settings): kept as given, unremarked.
 KEPT = (
-    "Timeout UseCookies CookiePath SessionScope UserCookieScope EventClass Recurse AutoCompile LockCSPName Package "
-    "SuperClass PermittedClasses LoginPage ChangePasswordPage ErrorPage CSPZENEnabled DeepSeeEnabled iKnowEnabled "
-    "InbndWebServicesEnabled JWTAuthEnabled JWTAccessTokenTimeout JWTRefreshTokenTimeout RedirectEmptyPath "
-    "TwoFactorEnabled TraceEnabled Type"
-).split()
+    *("Timeout", "UseCookies", "CookiePath", "SessionScope", "UserCookieScope", "EventClass", "Recurse"),
+    *("AutoCompile", "LockCSPName", "Package", "SuperClass", "PermittedClasses", "LoginPage"),
+    *("ChangePasswordPage", "ErrorPage", "CSPZENEnabled", "DeepSeeEnabled", "iKnowEnabled"),
+    *("InbndWebServicesEnabled", "JWTAuthEnabled", "JWTAccessTokenTimeout", "JWTRefreshTokenTimeout"),
+    *("RedirectEmptyPath", "TwoFactorEnabled", "TraceEnabled", "Type"),
+)
 
 Reader = Callable[[str, str], Any]
 
@@ -86,7 +87,7 @@ _PROPERTY_OF = {attribute: name for name, (attribute, _) in FIELDS.items()} | {
 
 @dataclass(frozen=True)
 class Given:
-    """What a line gives: values by field, properties that are only kept, and everything by its canonical name."""
+    """What a line gives: values by field, what is only kept, and all of it as text by its canonical name."""
 
     text: Mapping[str, str]
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -181,7 +182,7 @@ def _roles(text: str) -> Iterator[str]:
     for entry in filter(None, (part.strip() for part in text.split(","))):
         match, *targets = (role.strip() for role in entry.split(":"))
         if not targets:
-            yield f"MatchRoles: {shown(entry)} has no target and grants nothing; :{match} grants it to everyone."
+            yield f"MatchRoles: {shown(entry)} has no target and grants nothing; :{match} would, to everyone."
         elif not match and "%ALL" in (target.upper() for target in targets):
             yield f"MatchRoles: {shown(entry)} grants everything to everyone in the application."
 
@@ -201,7 +202,7 @@ def _missing(name: str, path: str, then: str) -> Iterator[str]:
 def _module(webapp: WebApp, given: Given, new: bool) -> Iterator[str]:
     """Say that the module is not in a directory that is there; it may come later, as the directory may."""
     named = any(name in given for name in ("WSGIAppName", "WSGICallable", "WSGIAppLocation"))
-    if webapp.kind != Kind.WSGI or not (new or named) or not os.path.isdir(webapp.directory):
+    if webapp.kind != Kind.WSGI or not (new or named) or not Path(webapp.directory).is_dir():
         return
     names = webapp.app_name, webapp.callable_name
     roots = validators.lines(webapp.python_path)
@@ -227,7 +228,7 @@ def unusable_directories(webapp: WebApp, given: Given, *, new: bool) -> Iterator
 
 
 def kind_of_new(given: Given) -> Kind | None:
-    """Say what a new application is; None: neither Python nor files. ``DispatchClass`` decides, then ``Path``."""
+    """Say what a new application is, by its class, then its Path; None: neither Python nor files."""
     if given.is_wsgi:
         return Kind.WSGI
     if given.text.get("Path"):

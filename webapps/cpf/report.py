@@ -93,7 +93,7 @@ def printable(text: str) -> str:
 
 
 def render(report: Report, width: int | None = None, paint: Paint = plain) -> Iterator[str]:
-    """Yield the report's lines, wrapped to ``width`` columns; None: a line for each row, for files and grep."""
+    """Yield the report's lines, wrapped to ``width`` columns; None: one line for each row, for grep."""
     yield printable(report.file)
     if report.rows:
         heads = ("Line", "Result", "Action", "Why")

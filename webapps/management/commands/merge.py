@@ -15,7 +15,7 @@ from webapps.cpf.report import CHANGES, Report, Result, render, width_of
 class Command(BaseCommand):
     """Merge the [Actions] of CPF files and report on each line; exit status 1 if any is an error."""
 
-    help = "Merge the [Actions] of CPF files into web applications and namespaces; a second time changes nothing."
+    help = "Merge the [Actions] of CPF files; a second time changes nothing."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,9 +37,7 @@ class Command(BaseCommand):
             raise CommandError("There are errors; the other lines are not affected by them.")
 
     def _print(self, report: Report) -> None:
-        for line in render(report, width_of(self.stdout), self._paint):
-            self.stdout.write(line)
-        self.stdout.write("")
+        self.stdout.write("\n".join(render(report, width_of(self.stdout), self._paint)) + "\n\n")
 
     def _paint(self, text: str, result: str) -> str:
         if result == Result.ERROR:
