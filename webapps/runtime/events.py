@@ -6,6 +6,7 @@ import json
 import os
 
 ROOM = 3500
+PIPE_BUF = 4096
 
 
 class Events:
@@ -18,7 +19,8 @@ class Events:
 
     def of_application(self, label: str, generation: int, text: str) -> None:
         """Write a line to WSGI.log, and what it says to messages.log as well."""
-        self._write({"file": "WSGI", "label": label, "generation": generation, "stream": "stoa", "text": text[:ROOM]})
+        for line in text.splitlines():
+            self._write({"file": "WSGI", "label": label, "generation": generation, "stream": "stoa", "text": line[:ROOM]})
         self.say(f"{label} generation {generation}: {text}")
 
     def say(self, text: str, level: str = "info") -> None:
@@ -28,9 +30,9 @@ class Events:
 
     def _write(self, event: dict[str, object]) -> None:
         data = json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace")
-        if len(data) >= 4096:
-            event["text"] = str(event["text"])[:600] + "…"
-            data = json.dumps(event).encode()[:4095]
+        while len(data) >= PIPE_BUF:
+            event["text"] = str(event["text"])[: len(str(event["text"])) // 2] + "…"
+            data = json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace")
         try:
             os.write(self.fd, data + b"\n")
         except (BlockingIOError, BrokenPipeError):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from .events import Events
 from .front import Applied, Front, FrontSettings
 from .keeperlink import KeeperLink
 from .loop import Loop
-from .nginx import FrontUnavailable, find_nginx
+from .nginx import find_nginx
 from .serving import Serving
 from .spec import Route
 
@@ -66,8 +68,8 @@ class FrontKeeper:
         """Apply in the thread; only the end is told to the loop."""
         try:
             applied = self._carry_out(routes, dict(defaults))
-        except (OSError, FrontUnavailable) as error:
-            applied = Applied(generation=0, refused={}, error=str(error))
+        except Exception as error:  # Whatever it was: the supervisor goes on, says it, and tries again.
+            applied = Applied(generation=0, refused={}, error=f"{type(error).__name__}: {error}")
         self.loop.call(lambda: self._done(routes, defaults, applied))
 
     def _carry_out(self, routes: tuple[Route, ...], defaults: dict[str, str]) -> Applied:
@@ -87,7 +89,7 @@ class FrontKeeper:
         binary = find_nginx(serving.nginx)
         return FrontSettings(
             run_dir=serving.run_dir,
-            static_dir=serving.static_dir,
+            static_dir=Path(serving.static_dir),
             access_log=serving.log_dir / "access.log",
             apps_listen=serving.apps_address,
             portal_listen=serving.portal_address,
@@ -95,6 +97,8 @@ class FrontKeeper:
             portal_url=serving.portal_url,
             trusted_proxies=serving.trusted_proxies,
             binary=binary,
+            workers=max(1, min(8, os.cpu_count() or 1)),
+            as_root=os.geteuid() == 0 and not serving.user,
         )
 
     def _start(self) -> None:

@@ -84,6 +84,7 @@ class Keeper:
         self.log: socket.socket | None = None
         self.environment: dict[str, str] = {processes.MARK: processes.mark_of(self.run_dir)}
         self.events = os.pipe()
+        os.set_blocking(self.events[1], False)
         self._portal_socket()
         for child in config["children"]:
             self._add(Child(child["name"], child["argv"], child["environment"], child.get("inherit", [])))
@@ -242,12 +243,14 @@ class Keeper:
         for key, held in self.held.items():
             self._attach(key, held)
 
-    def _attach(self, key: str, held: Held) -> None:
+    def _attach(self, key: str, held: Held) -> bool:
+        """Hand a pipe to the log writer; False where it does not take it now."""
         if self.log and key.startswith(PIPE):
             try:
                 wire.send(self.log, {"attach": key, **held.meta}, held.fds)
             except OSError:
-                pass  # It has died; its successor is handed everything.
+                return False  # It has died, and its successor is handed everything; or it has to catch up first.
+        return True
 
     def _log_says(self, log: Any) -> None:
         try:
@@ -263,7 +266,10 @@ class Keeper:
 
     def _note(self, source: str, level: str, text: str) -> None:
         event = {"file": "messages", "source": source, "level": level, "text": text[:3000]}
-        os.write(self.events[1], json.dumps(event).encode() + b"\n")
+        try:
+            os.write(self.events[1], json.dumps(event).encode()[:4095] + b"\n")
+        except OSError:
+            pass  # The pipe is full because the log writer is being restarted: going on matters more.
 
     # Requests
 

@@ -26,6 +26,11 @@ DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "ru
 USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
+# Hand a socket over as systemd does (sd_listen_fds(3)): gunicorn then leaves its path alone when it stops.
+AS_SYSTEMD = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 class Command(BaseCommand):
@@ -178,8 +183,9 @@ class Command(BaseCommand):
     def _portal(self, serving: Serving) -> dict[str, Any]:
         """Run gunicorn on the socket that the keeper holds, handed over as systemd does."""
         argv = [
+            *(sys.executable, "-I", "-S", "-c", AS_SYSTEMD, "{fd:unix:portal}"),
             *(sys.executable, "-m", "gunicorn", "portal.wsgi:application"),
-            *("--bind", "fd://{fd:unix:portal}", "--worker-class", "gthread", "--threads", str(PORTAL_THREADS)),
+            *("--worker-class", "gthread", "--threads", str(PORTAL_THREADS)),
             *("--workers", "1", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "75"),
             *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108
             *("--forwarded-allow-ips", "*", "--no-control-socket", "--log-level", "warning"),

@@ -21,6 +21,7 @@ from webapps.runtime.supervisor import Supervisor, Wishes
 class Command(BaseCommand):
     """Compose rows, keeper, front and supervisor."""
 
+    requires_system_checks = []  # serve has looked; nothing of the portal is imported here.
     help = "Run the supervisor (the keeper starts it; there is no need to do so by hand)."
 
     def add_arguments(self, parser: CommandParser) -> None:
