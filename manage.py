@@ -8,7 +8,7 @@ import sys
 
 #: Commands that do without the database, or make it themselves.
 WITHOUT_DATABASE = frozenset(
-    {"migrate", "makemigrations", "test", "check", "help", "version", "startapp", "shell_completion", "diffsettings"}
+    {"migrate", "makemigrations", "test", "check", "help", "version", "startapp", "diffsettings", "serve"}
 )
 
 
@@ -19,6 +19,8 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "help")
+    if command == "serve":
+        _take_home(sys.argv[2:])
     if command not in WITHOUT_DATABASE and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
         _prepare()
     execute_from_command_line(sys.argv)
@@ -31,6 +33,15 @@ def _choose_home(argv: list[str]) -> None:
             os.environ["STOA_HOME"] = argv[at + 1]
         elif argument.startswith("--home="):
             os.environ["STOA_HOME"] = argument.partition("=")[2]
+
+
+def _take_home(arguments: list[str]) -> None:
+    """Put ``serve --home DIR`` where the settings look for it."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--home="):
+            os.environ["STOA_HOME"] = argument.partition("=")[2]
+        elif argument == "--home" and index + 1 < len(arguments):
+            os.environ["STOA_HOME"] = arguments[index + 1]
 
 
 def _prepare() -> None:

@@ -38,7 +38,9 @@ def ensure() -> None:
             "make it writable, or set STOA_HOME to a directory that is."
         ) from error
     except DatabaseError as error:
-        raise Unusable(f"the database cannot be used ({error}); look at DATABASE_URL and STOA_HOME.") from error
+        raise Unusable(
+            f"the database cannot be used ({error}); look at DATABASE_URL and STOA_HOME."
+        ) from error
 
 
 def _make_private() -> None:

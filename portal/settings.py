@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "crispy_forms",
     "crispy_bootstrap5",
     "webapps",
@@ -92,8 +93,9 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 DATABASES: dict[str, Any] = {
-    "default": dj_database_url.config(conn_max_age=60, conn_health_checks=True)
-    or {"ENGINE": "django.db.backends.sqlite3", "NAME": STOA_HOME / "db.sqlite3", "CONN_MAX_AGE": 60}
+    "default": dj_database_url.parse(os.environ["DATABASE_URL"], conn_max_age=60, conn_health_checks=True)
+    if os.environ.get("DATABASE_URL")
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": STOA_HOME / "db.sqlite3", "CONN_MAX_AGE": 60}
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue instead of failing: a transaction takes its lock when it begins, and waits for it.
@@ -111,6 +113,7 @@ USE_TZ = True
 STATIC_URL = "/portal/static/"
 STATICFILES_DIRS = [BASE_DIR / "static" / "portal"]
 
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
 CRISPY_TEMPLATE_PACK = "bootstrap5"
 CRISPY_FAIL_SILENTLY = False

@@ -1,5 +1,27 @@
 """Where the portal's pages are: all below /portal/."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
+from django.urls import include, path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from . import views
+
+portal = (
+    [
+        path("login", views.SignIn.as_view(), name="login"),
+        path("logout", views.SignOut.as_view(), name="logout"),
+    ],
+    "portal",
+)
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/portal/")),
+    path("portal", RedirectView.as_view(url="/portal/")),
+    path("portal/", include(portal)),
+    path("portal/", include("webapps.urls")),
+    *staticfiles_urlpatterns(),
+]
+
+handler403 = "portal.views.forbidden"
+handler404 = "portal.views.not_found"
+handler500 = "portal.views.server_error"

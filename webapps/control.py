@@ -6,6 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
+from webapps.runtime import control as runtime
+
 
 def status(timeout: float = 3.0) -> dict[str, Any] | None:
     """Return what the supervisor says of everything, None when it does not answer."""
@@ -17,9 +19,15 @@ def nudge() -> None:
     _ask({"do": "nudge"}, 1.0)
 
 
-def install(*, id: int, label: str, namespace: str, requirements: str) -> str:
+def install(*, pk: int, label: str, namespace: str, requirements: str) -> str:
     """Have a requirements file installed into the namespace; return "" or why that cannot be done."""
-    request = {"do": "install", "id": id, "label": label, "namespace": namespace, "requirements": requirements}
+    request = {
+        "do": "install",
+        "id": pk,
+        "label": label,
+        "namespace": namespace,
+        "requirements": requirements,
+    }
     answer = _ask(request, 5.0)
     if answer is None:
         return "Stoa’s supervisor is not running, and it is what installs. Start it with script/serve."
@@ -27,8 +35,6 @@ def install(*, id: int, label: str, namespace: str, requirements: str) -> str:
 
 
 def _ask(request: dict[str, Any], timeout: float) -> dict[str, Any] | None:
-    from webapps.runtime import control as runtime
-
     try:
         return runtime.ask(settings.STOA_HOME / "run", request, timeout)
     except (runtime.SupervisorUnreachable, ValueError):

@@ -16,9 +16,12 @@ from .choices import Authentication, Kind, ProtocolType, ServeFiles, methods
 
 
 class Change(models.Model):
-    """One row that counts the saved changes, so that whoever compares wish and fact knows when to read again."""
+    """One row that counts the saved changes: whoever compares wish and fact knows when to read again."""
 
     counter = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.counter)
 
     @classmethod
     def note(cls) -> None:
@@ -31,8 +34,12 @@ class Change(models.Model):
 class Namespace(models.Model):
     """Where an application's Python process runs by default."""
 
-    name = models.CharField("Name", max_length=64, unique=True, validators=[validators.validate_namespace_name])
-    description = models.CharField("Description", max_length=256, blank=True, validators=[validators.validate_text])
+    name = models.CharField(
+        "Name", max_length=64, unique=True, validators=[validators.validate_namespace_name]
+    )
+    description = models.CharField(
+        "Description", max_length=256, blank=True, validators=[validators.validate_text]
+    )
     interpreter = models.CharField(
         "Python interpreter", max_length=256, blank=True, validators=[validators.validate_text]
     )
@@ -97,7 +104,7 @@ class Namespace(models.Model):
 
 
 def default_directory(name: str) -> str:
-    """Return the WSGI App Directory that follows from a name: ``<STOA_HOME>/csp/`` + Name without ``/csp``."""
+    """Return the directory that follows from a name: ``<STOA_HOME>/csp/`` + Name without ``/csp``."""
     csp = settings.STOA_HOME / "csp"
     rest = name[len("/csp") :] if name == "/csp" or name.startswith("/csp/") else name
     return str(csp / rest.strip("/"))
@@ -115,7 +122,9 @@ class WebApp(models.Model):
     # General
     name = models.CharField("Name", max_length=64, validators=[validators.validate_name])
     host = models.CharField("Host", max_length=253, blank=True, validators=[validators.validate_host])
-    description = models.CharField("Description", max_length=256, blank=True, validators=[validators.validate_text])
+    description = models.CharField(
+        "Description", max_length=256, blank=True, validators=[validators.validate_text]
+    )
     namespace = models.ForeignKey(Namespace, models.PROTECT, related_name="webapps", verbose_name="Namespace")
     is_namespace_default = models.BooleanField("Namespace Default Application", default=False)
     enabled = models.BooleanField("Enable Application", default=True)
@@ -124,7 +133,11 @@ class WebApp(models.Model):
         "Application Name", max_length=256, blank=True, validators=[validators.validate_app_name]
     )
     callable_name = models.CharField(
-        "Callable Name", max_length=256, blank=True, default="application", validators=[validators.validate_callable]
+        "Callable Name",
+        max_length=256,
+        blank=True,
+        default="application",
+        validators=[validators.validate_callable],
     )
     directory = models.CharField(
         "WSGI App Directory", max_length=256, blank=True, validators=[validators.validate_directory]
@@ -140,13 +153,22 @@ class WebApp(models.Model):
     )
     debug = models.BooleanField("DEBUG", default=False)
     # Security
-    resource = models.CharField("Resource Required", max_length=64, blank=True, validators=[validators.validate_text])
-    group_by_id = models.CharField("Group by ID", max_length=64, blank=True, validators=[validators.validate_text])
+    resource = models.CharField(
+        "Resource Required", max_length=64, blank=True, validators=[validators.validate_text]
+    )
+    group_by_id = models.CharField(
+        "Group by ID", max_length=64, blank=True, validators=[validators.validate_text]
+    )
     authe_enabled = models.BigIntegerField(
-        "Allowed Authentication Methods", default=Authentication.UNAUTHENTICATED, validators=[MinValueValidator(0)]
+        "Allowed Authentication Methods",
+        default=Authentication.UNAUTHENTICATED,
+        validators=[MinValueValidator(0)],
     )
     match_roles = models.TextField(
-        "Application Roles, Matching Roles", max_length=4096, blank=True, validators=[validators.validate_match_roles]
+        "Application Roles, Matching Roles",
+        max_length=4096,
+        blank=True,
+        validators=[validators.validate_match_roles],
     )
     csrf_token = models.BooleanField("Prevent login CSRF attack", default=True)
     cors_allowlist = models.TextField(
@@ -157,9 +179,13 @@ class WebApp(models.Model):
     )
     cors_credentials = models.BooleanField("Allow credentials", default=True)
     # Files
-    serve_files = models.PositiveSmallIntegerField("Serve Files", choices=ServeFiles.choices, default=ServeFiles.ALWAYS)
+    serve_files = models.PositiveSmallIntegerField(
+        "Serve Files", choices=ServeFiles.choices, default=ServeFiles.ALWAYS
+    )
     serve_files_timeout = _number("Serve Files Timeout", 3600, 0, 10 * 365 * 86400)
-    path = models.CharField("Physical Path", max_length=256, blank=True, validators=[validators.validate_directory])
+    path = models.CharField(
+        "Physical Path", max_length=256, blank=True, validators=[validators.validate_directory]
+    )
     # What IRIS has and Stoa does not use, kept as given
     properties = models.JSONField(default=dict, blank=True)
     # Runtime

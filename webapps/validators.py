@@ -1,4 +1,4 @@
-"""The rules of ``fields.md`` for single values: text in, ValidationError with the cause and the next move out."""
+"""The rules of ``fields.md`` for single values: a ValidationError names the cause and the next move."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _validate_segment(segment: str) -> None:
         raise ValidationError("“.” and “..” cannot be parts of a name.", code="dots")
     if not SEGMENT.fullmatch(segment):
         raise ValidationError(
-            "Letters without accents, digits and “. _ ~ -” make up the parts of a name; “%(segment)s” has something else.",
+            "Letters without accents, digits and “. _ ~ -” make up the parts of a name; "
+            "“%(segment)s” has something else.",
             code="characters",
             params={"segment": CONTROL.sub("�", segment)},
         )
@@ -82,7 +83,7 @@ def validate_host(value: str) -> None:
     labels = value.split(".")
     if len(value) > 253 or not all(HOST_LABEL.fullmatch(label) for label in labels):
         raise ValidationError(
-            "Give a host name such as shop.example.com, without scheme, port or path, or leave it blank for any host.",
+            "Give a host name such as shop.example.com, without scheme, port or path. Blank: any host.",
             code="host",
         )
 
@@ -91,11 +92,13 @@ def validate_namespace_name(value: str) -> None:
     """Check a namespace's name, in upper case."""
     if not NAMESPACE.fullmatch(value):
         raise ValidationError(
-            "A namespace’s name begins with a letter and has letters, digits, “_” and “-” only, for example SALES.",
+            "A namespace’s name is a letter, then letters, digits, “_” and “-”, for example SALES.",
             code="namespace",
         )
     if value in RESERVED_NAMESPACES:
-        raise ValidationError("%(name)s is reserved. Choose another name.", code="reserved", params={"name": value})
+        raise ValidationError(
+            "%(name)s is reserved. Choose another name.", code="reserved", params={"name": value}
+        )
 
 
 def meant(app_name: str, callable_name: str) -> tuple[str, str]:
@@ -128,7 +131,7 @@ def validate_callable(value: str) -> None:
     """Check Callable Name: an attribute, dotted allowed, or a factory with its parentheses."""
     if not CALLABLE.fullmatch(value):
         raise ValidationError(
-            "Give the name of a callable such as application, or of a factory with its parentheses: create_app().",
+            "Give a callable’s name such as application, or a factory with its parentheses: create_app().",
             code="callable",
         )
 
@@ -214,7 +217,9 @@ def validate_variable(name: str) -> None:
 def validate_health_path(value: str) -> None:
     """Check the path below the name that tells whether the application is well."""
     if not re.fullmatch(r"/[A-Za-z0-9._~/%?=&-]*", value):
-        raise ValidationError("Give a path below the name that begins with “/”, for example /health.", code="health")
+        raise ValidationError(
+            "Give a path below the name that begins with “/”, for example /health.", code="health"
+        )
 
 
 def validate_match_roles(value: str) -> None:
@@ -237,7 +242,7 @@ def validate_origins(value: str) -> None:
     for origin in items(value):
         if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", origin):
             raise ValidationError(
-                "“%(origin)s” is no origin. Write scheme and host such as https://shop.example.com, without a path.",
+                "“%(origin)s” is no origin. Write scheme and host such as https://shop.example.com.",
                 code="origin",
                 params={"origin": origin},
             )
