@@ -94,7 +94,8 @@ def test_names_of_properties_are_found_in_any_case():
 
 
 def test_only_the_actions_are_read_and_their_lines_numbered():
-    text = "\n[Startup]\nA:Name=1\n; [Actions]\n [ACTIONS] \n\n# no\n;no\n  B:Name=2  \n[Other]\nC:Name=3\n[Actions]\nD:Name=4"
+    text = "\n[Startup]\nA:Name=1\n; [Actions]\n [ACTIONS] \n\n# no\n;no\n  B:Name=2  \n[Other]\nC:Name=3\n"
+    text += "[Actions]\nD:Name=4"
     assert [(action.number, action.action) for action in parse(text)] == [(9, "B"), (13, "D")]
 
 

@@ -52,7 +52,7 @@ def told(report: Report) -> str:
     return " ".join(row.words for row in report.rows)
 
 
-def rows() -> list[dict[str, Any]]:
+def rows() -> list[Any]:
     return [*WebApp.objects.order_by("pk").values(), *Namespace.objects.order_by("pk").values()]
 
 
@@ -157,13 +157,13 @@ def test_the_published_files_make_what_they_say(tmp_path):
 
 def test_every_property_arrives_in_its_field(merge, directory):
     merge(
-        f'CreateApplication:Name=/shop,NameSpace=sales,Description="Posts, and comments",Enabled=0,WSGIAppName=app,'
-        f"WSGICallable=create_app(),WSGIAppLocation={directory},WSGIType=2,WSGIDebug=1,Resource=%Dev,GroupById=g,"
+        'CreateApplication:Name=/shop,NameSpace=sales,Description="Posts, and comments",Enabled=0,'
+        f"WSGIAppName=app,WSGICallable=create_app(),WSGIAppLocation={directory},WSGIType=2,WSGIDebug=1,Resource=%Dev,GroupById=g,"
         "AutheEnabled=$$$AuthePassword+$$$AutheLoginToken,MatchRoles=%Dev:%All,CSRFToken=0,"
         'CorsAllowlist="https://a.example, https://b.example",CorsHeadersList=X-A,CorsCredentialsAllowed=0,'
         f"ServeFiles=2,ServeFilesTimeout=60,Path={directory},IsNameSpaceDefault=1,DispatchClass=%SYS.Python.WSGI"
     )
-    webapp = WebApp.objects.values().get()
+    webapp: dict[str, Any] = {**WebApp.objects.values().get()}
     expected = {
         "name": "/shop",
         "description": "Posts, and comments",
@@ -249,7 +249,8 @@ def test_odd_match_roles_are_kept_with_a_warning(merge, roles, words):
 
 
 def test_a_dotted_callable_is_kept_and_names_the_module_where_nothing_else_does(merge):
-    line = "CreateApplication:Name=/{0},NameSpace=USER,DispatchClass=%SYS.Python.WSGI,WSGICallable=app.wsgi.application{1}"
+    line = "CreateApplication:Name=/{0},NameSpace=USER,DispatchClass=%SYS.Python.WSGI,"
+    line += "WSGICallable=app.wsgi.application{1}"
     merge(line.format("a", ",WSGIAppName=app"), line.format("b", ""))
     made = WebApp.objects.order_by("name").values_list("app_name", "callable_name")
     assert list(made) == [("app", "app.wsgi.application"), ("app.wsgi", "application")]
@@ -339,9 +340,9 @@ def test_a_delete_removes_the_row_and_says_that_files_stay(merge, directory):
 
 def test_a_modify_touches_only_what_it_names_and_starts_a_new_generation(merge):
     merge(f"CreateApplication:Name=/a,NameSpace=USER,{WSGI},Type=2,Timeout=900")
-    before = WebApp.objects.values().get()
+    before: dict[str, Any] = {**WebApp.objects.values().get()}
     report = merge('ModifyApplication:Name=/a,Description="Posts, and comments",timeout=60')
-    after = WebApp.objects.values().get()
+    after: dict[str, Any] = {**WebApp.objects.values().get()}
     changed = {name for name in after if after[name] != before[name]}
     assert results(report) == ["modified"]
     assert changed == {"description", "properties", "revision", "modified"}

@@ -113,7 +113,7 @@ class Command(BaseCommand):
         if control.status() is None:
             raise CommandError(f"{START} It is what installs.", returncode=STOPPED)
         problem = control.install(
-            id=webapp.pk,
+            pk=webapp.pk,
             label=webapp.label,
             namespace=webapp.namespace.name,
             requirements=str(requirements),
