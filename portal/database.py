@@ -25,6 +25,10 @@ def ensure() -> None:
     What is applied is compared with the files by name, because building Django's graph of migrations
     would cost every command a tenth of a second.
     """
+    if connection.vendor == "unknown":
+        raise Unusable(
+            "DATABASE_URL is not understood; write postgresql://user:password@host/name, or unset it."
+        )
     try:
         settings.STOA_HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private()

@@ -28,8 +28,6 @@ def _list(name: str) -> list[str]:
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STOA_HOME = Path(os.environ.get("STOA_HOME") or BASE_DIR / "var").expanduser().absolute()
-STOA_RUN = STOA_HOME / "run"
-STOA_LOG = STOA_HOME / "log"
 STOA_URL = os.environ.get("STOA_URL", "http://127.0.0.1:8000").rstrip("/")
 STOA_PORTAL_URL = os.environ.get("STOA_PORTAL_URL", "http://127.0.0.1:8080").rstrip("/")
 STOA_TRUSTED_PROXIES = _list("STOA_TRUSTED_PROXIES")
@@ -92,11 +90,19 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
-DATABASES: dict[str, Any] = {
-    "default": dj_database_url.parse(os.environ["DATABASE_URL"], conn_max_age=60, conn_health_checks=True)
-    if os.environ.get("DATABASE_URL")
-    else {"ENGINE": "django.db.backends.sqlite3", "NAME": STOA_HOME / "db.sqlite3", "CONN_MAX_AGE": 60}
-}
+
+def _database() -> dict[str, Any]:
+    """Return the database; a DATABASE_URL that is not understood gives none, and a check that says so."""
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": STOA_HOME / "db.sqlite3", "CONN_MAX_AGE": 60}
+    try:
+        return dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    except ValueError:
+        return {"ENGINE": "django.db.backends.dummy"}
+
+
+DATABASES: dict[str, Any] = {"default": _database()}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue instead of failing: a transaction takes its lock when it begins, and waits for it.
     DATABASES["default"]["OPTIONS"] = {

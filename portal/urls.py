@@ -1,6 +1,5 @@
 """Where the portal's pages are: all below /portal/."""
 
-from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -19,7 +18,6 @@ urlpatterns = [
     path("portal", RedirectView.as_view(url="/portal/")),
     path("portal/", include(portal)),
     path("portal/", include("webapps.urls")),
-    *staticfiles_urlpatterns(),
 ]
 
 handler403 = "portal.views.forbidden"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from crispy_forms.helper import FormHelper
-from crispy_forms.layout import HTML, Div, Field, Layout
+from crispy_forms.layout import Div, Field, Layout
+from django.forms import BaseForm
 
-__all__ = ["Pair", "Section", "helper"]
 
-
-class Section(Div):
+class Section(Div):  # type: ignore[misc]
     """A part of a form with a heading and an address within the page."""
 
     template = "webapps/_section.html"
@@ -21,7 +20,7 @@ class Section(Div):
         super().__init__(*fields, css_id=title.lower().replace(" ", "-"), **kwargs)
 
 
-class Pair(Div):
+class Pair(Div):  # type: ignore[misc]
     """Fields that stand side by side where there is room."""
 
     css_class = "pair"
@@ -32,9 +31,10 @@ def wide(name: str, **attributes: Any) -> Field:
     return Field(name, wrapper_class="wide", **attributes)
 
 
-def html(template: str) -> HTML:
-    """Return a piece of template between fields."""
-    return HTML(template)
+def mark(form: BaseForm, *names: str) -> None:
+    """Mark the fields that a person has to fill in; those that come filled in need no mark."""
+    for name in names:
+        cast(Any, form.fields[name]).marked = True
 
 
 def helper(*parts: Any) -> FormHelper:

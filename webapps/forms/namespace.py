@@ -15,7 +15,7 @@ from webapps import validators
 from webapps.models import Namespace
 
 from .fields import EnvironmentField, LinesField
-from .layout import Pair, Section, helper, wide
+from .layout import Pair, Section, helper, mark, wide
 
 OLDEST = (3, 10)
 HELP = {
@@ -49,6 +49,7 @@ class NamespaceForm(_ModelForm):
         super().__init__(*args, **kwargs)
         for name, text in HELP.items():
             self.fields[name].help_text = text
+        mark(self, "name")
         self.fields["roots"].widget.attrs["rows"] = 2
         self.fields["name"].widget.attrs |= {"autocapitalize": "characters", "spellcheck": "false"}
         cast(EnvironmentField, self.fields["environment"]).stored = dict(self.instance.environment or {})

@@ -14,7 +14,7 @@ from webapps.choices import OFFERED_BITS, Authentication, Kind, ProtocolType
 from webapps.models import Namespace, WebApp, default_directory
 
 from .fields import BitsField, EnvironmentField, MegabytesField, merge_bits
-from .layout import Pair, Section, helper, wide
+from .layout import Pair, Section, helper, mark, wide
 
 HELP = {
     "name": "The path that people open, for example /csp/notes. Begins with “/”.",
@@ -38,7 +38,7 @@ HELP = {
     "cors_allowlist": "Origins such as https://shop.example.com, with commas between several.",
     "cors_headers": "Names of request headers, with commas between several.",
     "cors_credentials": "Cookies and sign-ins may come with requests from these origins.",
-    "serve_files": "No: every request goes to the application. Always: the front serves files and asks nobody "
+    "serve_files": "No: every request goes to the application. Always: the front serves files, asking nobody "
     "who he is. Always and cached: marked public too. Use application security: only for who may enter.",
     "serve_files_timeout": "Seconds for which a browser may keep a file.",
     "path": "Where files come from. Blank: the directory static in the application’s directory.",
@@ -105,6 +105,17 @@ else:
     _ModelForm = forms.ModelForm
 
 
+FIELDS = (
+    "name host description namespace is_namespace_default enabled kind app_name callable_name directory "
+    "python_path protocol_type debug resource group_by_id authe_enabled match_roles csrf_token "
+    "cors_allowlist cors_headers cors_credentials serve_files serve_files_timeout path processes_min "
+    "processes_max threads request_timeout start_timeout memory_limit max_requests sleep_after max_body "
+    "health_path environment"
+).split()
+#: Fields of the form's own making: Django does not take their defaults from the model.
+DECLARED = ("authe_enabled", "memory_limit", "max_body")
+
+
 class WebAppForm(_ModelForm):
     """A web application, with the labels, the order and the rules of ``fields.md``."""
 
@@ -116,38 +127,7 @@ class WebAppForm(_ModelForm):
 
     class Meta:
         model = WebApp
-        fields = (
-            *(
-                "name",
-                "host",
-                "description",
-                "namespace",
-                "is_namespace_default",
-                "enabled",
-                "kind",
-                "app_name",
-            ),
-            *(
-                "callable_name",
-                "directory",
-                "python_path",
-                "protocol_type",
-                "debug",
-                "resource",
-                "group_by_id",
-            ),
-            *(
-                "authe_enabled",
-                "match_roles",
-                "csrf_token",
-                "cors_allowlist",
-                "cors_headers",
-                "cors_credentials",
-            ),
-            *("serve_files", "serve_files_timeout", "path", "processes_min", "processes_max", "threads"),
-            *("request_timeout", "start_timeout", "memory_limit", "max_requests", "sleep_after", "max_body"),
-            *("health_path", "environment"),
-        )
+        fields = FIELDS
         widgets = {
             "kind": forms.RadioSelect,
             "protocol_type": forms.RadioSelect,
@@ -158,8 +138,9 @@ class WebAppForm(_ModelForm):
         }
 
     def __init__(self, *args: Any, copy_of: WebApp | None = None, **kwargs: Any) -> None:
-        if copy_of is not None:
-            kwargs["initial"] = copied(copy_of) | (kwargs.get("initial") or {})
+        if kwargs.get("instance") is None:
+            begun = copied(copy_of) if copy_of else forms.model_to_dict(WebApp(), DECLARED)
+            kwargs["initial"] = begun | (kwargs.get("initial") or {})
         super().__init__(*args, **kwargs)
         self.offers_directory = False
         self.made = ""
@@ -168,6 +149,7 @@ class WebAppForm(_ModelForm):
     def _prepare_fields(self) -> None:
         for name, text in HELP.items():
             self.fields[name].help_text = text
+        mark(self, "name", "namespace", "app_name", "callable_name")
         self.fields["app_name"].required = self.fields["callable_name"].required = False
         self.fields["name"].widget.attrs |= {"autofocus": self.instance._state.adding, "spellcheck": "false"}
         self.fields["name"].widget.attrs |= {"autocapitalize": "off", "placeholder": "/csp/notes"}
@@ -291,7 +273,7 @@ class WebAppForm(_ModelForm):
     def full_clean(self) -> None:
         """Make the directory last, when everything else is right: nothing is half done."""
         super().full_clean()
-        if self.is_bound and not self._errors and self.offers_directory:
+        if self.is_bound and not self.errors and self.offers_directory:
             self._make_directory()
 
     def _make_directory(self) -> None:
@@ -317,7 +299,7 @@ def _passes(check: Any, value: str) -> bool:
 
 def copied(source: WebApp) -> dict[str, Any]:
     """Return what Copy from takes over: everything but the name, and no secret's value."""
-    initial = forms.model_to_dict(source, WebAppForm._meta.fields)
+    initial = forms.model_to_dict(source, FIELDS)
     for name in ("name", "is_namespace_default"):
         initial.pop(name)
     initial["environment"] = {

@@ -18,7 +18,7 @@ def administrators(view: View[P]) -> View[P]:
     """Let administrators in; send strangers to sign in and tell colleagues what they lack."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not (request.user.is_staff or request.user.is_superuser):
             raise PermissionDenied("Web applications are for administrators. Ask one to give you the right.")
         return view(request, *args, **kwargs)

@@ -38,8 +38,15 @@ def log(request: HttpRequest, which: str) -> HttpResponse:
         response["X-Log-Truncated"] = "1" if tail.truncated else "0"
         return response
     context = {
-        "which": which, "file": file, "tail": tail, "problem": problem, "label": label, "query": text,
-        "count": lines, "counts": LINES, "choices": _choices(which, label),
+        "which": which,
+        "file": file,
+        "tail": tail,
+        "problem": problem,
+        "label": label,
+        "query": text,
+        "count": lines,
+        "counts": LINES,
+        "choices": _choices(which, label),
     }
     return render(request, "webapps/log.html", context)
 
@@ -47,7 +54,7 @@ def log(request: HttpRequest, which: str) -> HttpResponse:
 def _file(which: str) -> Path:
     if which not in FILES:
         raise Http404
-    return Path(settings.STOA_LOG) / FILES[which]
+    return Path(settings.STOA_HOME) / "log" / FILES[which]
 
 
 def _lines(text: str) -> int:

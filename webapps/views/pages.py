@@ -84,7 +84,9 @@ def webapp_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def last_lines(webapp: WebApp) -> list[Any]:
     """Return the last lines that an application printed, none where the log cannot be read."""
     try:
-        return list(read_tail(settings.STOA_LOG / "WSGI.log", lines=LAST_LINES, label=webapp.label).lines)
+        return list(
+            read_tail(settings.STOA_HOME / "log" / "WSGI.log", lines=LAST_LINES, label=webapp.label).lines
+        )
     except OSError:
         return []
 
@@ -107,7 +109,7 @@ def webapp_create(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             return _saved(request, form)
     else:
-        form = WebAppForm(copy_of=source, initial=_first_choice())
+        form = WebAppForm(copy_of=source, initial={} if source else _first_choice())
     context = {"form": form, "source": source, "others": WebApp.objects.only("pk", "name", "host")}
     return _form_page(request, form, context)
 
@@ -118,8 +120,9 @@ def _first_choice() -> dict[str, Any]:
     return {"namespace": keys[0]} if len(keys) == 1 else {}
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+def _number(text: str | None) -> int:
+    """Read a row's key; 0, which no row has, where it is none."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 @administrators
