@@ -15,7 +15,6 @@ WITHOUT_DATABASE = frozenset(
 def main() -> None:
     """Prepare the database where the command needs it, and run the command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    _choose_home(sys.argv)
     from django.core.management import execute_from_command_line
 
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "help")
@@ -24,15 +23,6 @@ def main() -> None:
     if command not in WITHOUT_DATABASE and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
         _prepare()
     execute_from_command_line(sys.argv)
-
-
-def _choose_home(argv: list[str]) -> None:
-    """Let ``--home DIR`` beat STOA_HOME, before the settings read it."""
-    for at, argument in enumerate(argv):
-        if argument == "--home" and at + 1 < len(argv):
-            os.environ["STOA_HOME"] = argv[at + 1]
-        elif argument.startswith("--home="):
-            os.environ["STOA_HOME"] = argument.partition("=")[2]
 
 
 def _take_home(arguments: list[str]) -> None:

@@ -48,6 +48,7 @@ class Stoa:
         self.environment = environment
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []
+        self.listener = threading.Thread()
         self.port, self.portal_port = free_port(), free_port()
 
     def __enter__(self) -> Stoa:
@@ -77,7 +78,8 @@ class Stoa:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
+        self.listener.start()
         wait_for(self._is_ready, READY, lambda: "\n".join(self.output) + self.log("messages"))
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
@@ -97,15 +99,21 @@ class Stoa:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         status = self.process.wait(60)
-        self.process = None
+        self._forget()
         return status
+
+    def _forget(self) -> None:
+        self.listener.join(10)
+        assert self.process and self.process.stdout
+        self.process.stdout.close()
+        self.process = None
 
     def kill(self) -> None:
         """Kill the keeper without a warning."""
         assert self.process
         self.process.kill()
         self.process.wait(10)
-        self.process = None
+        self._forget()
 
     def manage(self, *words: str) -> list[str]:
         """Return the command line of a management command."""
@@ -223,12 +231,13 @@ class Stoa:
     def eventually(
         self, path: str, status: int = 200, text: str = "", deadline: float = 20, **more: Any
     ) -> Answer:
-        """Ask until the answer is as wished."""
+        """Ask until the answer is as wished and every worker of the front would give it."""
         last: list[Answer] = []
 
         def asked() -> bool:
             last[:] = [self.get(path, **more)]
-            return last[0].status == status and text in last[0].text
+            as_wished = last[0].status == status and text in last[0].text
+            return as_wished and self.live().get("front", {}).get("settled", False)
 
         wait_for(
             asked,
@@ -241,7 +250,11 @@ class Stoa:
         """Return the process id of one of the keeper's children."""
         from webapps.runtime.keeperlink import KeeperLink
 
-        return KeeperLink(self.run_dir).children()[name]
+        link = KeeperLink(self.run_dir)
+        try:
+            return link.children()[name]
+        finally:
+            link.sock.close()
 
 
 def free_port() -> int:

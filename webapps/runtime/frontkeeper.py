@@ -58,9 +58,14 @@ class FrontKeeper:
         self.routed |= {route.id for route in routes}
         threading.Thread(target=self._apply, args=wanted, name="front", daemon=True).start()
 
+    @property
+    def settled(self) -> bool:
+        """Whether the front does, confirmed, what it was last told."""
+        return not self._busy and self._wanted == self._applied
+
     def seconds_until_due(self, tick: float) -> float:
         """Return how long the supervisor may wait."""
-        if self._busy or self._wanted == self._applied:
+        if self._busy or self.settled:
             return tick
         return max(0.0, self._due - time.monotonic())
 

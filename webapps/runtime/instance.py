@@ -28,6 +28,7 @@ from .spec import AppSpec, Protocol
 GRACE = 30
 # nginx closes idle connections after 1 s (front), so the worker never does; see replacement.md, section 2.
 KEEPALIVE = 75
+HEAD = 1 << 16
 
 
 class Ready:
@@ -267,8 +268,9 @@ def _config(spec: AppSpec) -> Config:
         "timeout": spec.limits.request_timeout,
         "root_path": spec.mount,
         "forwarder_headers": "",
-        "limit_request_line": 0,
-        "limit_request_field_size": 0,
+        # nginx has refused what is longer; the asgi worker's parsers take 0 as a limit, the others as none.
+        "limit_request_line": HEAD if spec.protocol is Protocol.ASGI else 0,
+        "limit_request_field_size": HEAD if spec.protocol is Protocol.ASGI else 0,
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108
     }.items():
         config.set(name, value)

@@ -267,7 +267,11 @@ class Supervisor:
         return {
             "supervisor": {"state": "running", "pid": os.getpid(), "since": self.since},
             "webapps": webapps,
-            "front": {"error": self.front.error, "refused": {str(key): words for key, words in self.front.refused.items()}},
+            "front": {
+                "error": self.front.error,
+                "refused": {str(key): words for key, words in self.front.refused.items()},
+                "settled": self.front.settled,
+            },
             "warnings": [self.trouble] if self.trouble else [],
         }
 
