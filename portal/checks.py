@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
 
 from .keys import FILE
 
@@ -25,7 +26,7 @@ def check_home(**kwargs: Any) -> list[CheckMessage]:
         return [Error(f"STOA_HOME, {home}, cannot be written.", hint=hint, id="stoa.E001")]
     key = home / FILE
     if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
-        return [Warning(f"{key} can be read by others.", hint=f"chmod 600 {key}", id="stoa.W001")]
+        return [checks.Warning(f"{key} can be read by others.", hint=f"chmod 600 {key}", id="stoa.W001")]
     return []
 
 
@@ -73,7 +74,9 @@ def check_debug(**kwargs: Any) -> list[CheckMessage]:
     if not settings.DEBUG:
         return []
     return [
-        Warning("STOA_DEBUG is on.", hint="Unset it: error pages show settings and code.", id="stoa.W002")
+        checks.Warning(
+            "STOA_DEBUG is on.", hint="Unset it: error pages show settings and code.", id="stoa.W002"
+        )
     ]
 
 

@@ -19,6 +19,7 @@ from .layout import Pair, Section, helper, mark, wide
 HELP = {
     "name": "The path that people open, for example /csp/notes. Begins with “/”.",
     "host": "Blank: any host. Several hosts can carry the same name.",
+    "description": "",
     "namespace": "Where the Python process runs: its virtual environment, database and variables.",
     "is_namespace_default": "/-/ns/NAMESPACE/ leads to it. At most one in a namespace.",
     "enabled": "Off: no process runs, and the address answers 404.",
@@ -105,13 +106,8 @@ else:
     _ModelForm = forms.ModelForm
 
 
-FIELDS = (
-    "name host description namespace is_namespace_default enabled kind app_name callable_name directory "
-    "python_path protocol_type debug resource group_by_id authe_enabled match_roles csrf_token "
-    "cors_allowlist cors_headers cors_credentials serve_files serve_files_timeout path processes_min "
-    "processes_max threads request_timeout start_timeout memory_limit max_requests sleep_after max_body "
-    "health_path environment"
-).split()
+#: Every field that the row has, in the order in which problems are listed.
+FIELDS = tuple(HELP)
 #: Fields of the form's own making: Django does not take their defaults from the model.
 DECLARED = ("authe_enabled", "memory_limit", "max_body")
 
