@@ -145,6 +145,10 @@ class WebAppForm(_ModelForm):
     def _prepare_fields(self) -> None:
         for name, text in HELP.items():
             self.fields[name].help_text = text
+        if not self.instance._state.adding:
+            self.fields[
+                "name"
+            ].help_text += " A changed name or host changes the address: the old one answers 404."
         mark(self, "name", "namespace", "app_name", "callable_name")
         self.fields["app_name"].required = self.fields["callable_name"].required = False
         self.fields["name"].widget.attrs |= {"autofocus": self.instance._state.adding, "spellcheck": "false"}
