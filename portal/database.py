@@ -30,12 +30,13 @@ def ensure() -> None:
             "DATABASE_URL is not understood; write postgresql://user:password@host/name, or unset it."
         )
     try:
-        settings.STOA_HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.STOA_HOME.mkdir(mode=0o711, parents=True, exist_ok=True)
         _make_private()
-        if _missing():
-            with _lock():
-                if _missing():
-                    call_command("migrate", interactive=False, verbosity=0)
+        # Even the first look is taken alone: two that turn a new SQLite file to WAL at once do not wait for
+        # each other, one of them is told that it is locked (https://www.sqlite.org/wal.html, section 9).
+        with _lock():
+            if _missing():
+                call_command("migrate", interactive=False, verbosity=0)
     except OSError as error:
         raise Unusable(
             f"cannot write below {settings.STOA_HOME} ({error.strerror}); "

@@ -25,7 +25,8 @@ def secret_key(home: Path) -> str:
 
 def _make(path: Path) -> str:
     """Make the key; of two processes that try at once one writes and the other reads."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Passed through by the account of STOA_USER on its way to what it owns, listed by nobody else.
+    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     made = secrets.token_urlsafe(64)
     draft = path.with_name(f"{FILE}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -128,6 +128,7 @@ def test_it_makes_one_secret_key_for_all(tmp_path: Path, monkeypatch: pytest.Mon
         made = set(pool.map(keys.secret_key, [home] * 8))
     assert len(made) == 1
     assert stat.S_IMODE((home / "secret_key").stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.stat().st_mode) == 0o711
     assert os.listdir(home) == ["secret_key"]
 
 
