@@ -16,18 +16,28 @@ from django.db import transaction
 from webapps.models import Namespace, WebApp
 from webapps.runtime.environments import Environment, InstallFailed
 
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 
 NAMESPACES = {"USER": "Your own applications", "SAMPLES": "The sample applications"}
 SAMPLES = {
-    "flask": {"app_name": "app", "callable_name": "app", "protocol_type": 1, "description": "Posts and comments with Flask"},
+    "flask": {
+        "app_name": "app",
+        "callable_name": "app",
+        "protocol_type": 1,
+        "description": "Posts and comments with Flask",
+    },
     "django": {
         "app_name": "app.wsgi",
         "callable_name": "application",
         "protocol_type": 1,
         "description": "Posts and comments with Django REST framework",
     },
-    "fastapi": {"app_name": "app", "callable_name": "app", "protocol_type": 2, "description": "Posts and comments with FastAPI"},
+    "fastapi": {
+        "app_name": "app",
+        "callable_name": "app",
+        "protocol_type": 2,
+        "description": "Posts and comments with FastAPI",
+    },
 }
 
 
@@ -70,7 +80,11 @@ def _samples(home: Path, say: Say) -> None:
     for name, fields in SAMPLES.items():
         directory = home / "csp" / "samples" / name
         if not directory.exists():
-            shutil.copytree(settings.BASE_DIR / "samples" / name, directory, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            shutil.copytree(
+                settings.BASE_DIR / "samples" / name,
+                directory,
+                ignore=shutil.ignore_patterns("__pycache__", "*.pyc"),
+            )
         WebApp.objects.create(
             name=f"/samples/{name}",
             namespace=Namespace.objects.get(name="SAMPLES"),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.serving import Answer, Stoa
 
-RAW = '''
+RAW = """
 from wsgiref.validate import validator
 
 def chunks(environ):
@@ -40,9 +40,9 @@ def main(environ, start_response):
     return chunks(environ)
 
 application = validator(main)
-'''
+"""
 
-FLASK = '''
+FLASK = """
 from flask import Flask, redirect, request, send_file, session, url_for
 app = Flask(__name__)
 app.secret_key = "only of this test"
@@ -76,9 +76,9 @@ def upload():
 @app.get("/raw/<path:rest>")
 def raw(rest):
     return rest
-'''
+"""
 
-BOTTLE = '''
+BOTTLE = """
 import bottle
 application = bottle.Bottle()
 
@@ -94,9 +94,9 @@ def named():
 @application.get("/away")
 def away():
     bottle.redirect("named")
-'''
+"""
 
-STARLETTE = '''
+STARLETTE = """
 from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse, StreamingResponse
@@ -123,7 +123,7 @@ async def echo(websocket):
         await websocket.send_text(message + "!")
 
 app = Starlette(routes=[Route("/", index), Route("/stream", stream, name="stream"), WebSocketRoute("/ws", echo)], lifespan=lifespan)
-'''
+"""
 
 DJANGO = {
     "manage_site/__init__.py": "",
@@ -161,7 +161,9 @@ def host(stoa: Stoa) -> Stoa:
     """A Stoa with one application per framework, all under the interpreter of the tests, which has them all."""
     stoa.merge("CreateNamespace:Name=FRAMEWORKS")
     stoa.command(
-        "shell", "-c", f"from webapps.models import *; n = Namespace.objects.get(name='FRAMEWORKS'); n.interpreter = {sys.executable!r}; n.save()"
+        "shell",
+        "-c",
+        f"from webapps.models import *; n = Namespace.objects.get(name='FRAMEWORKS'); n.interpreter = {sys.executable!r}; n.save()",
     )
     for name, files, properties in (
         ("raw", {"app.py": RAW}, {}),
@@ -173,7 +175,9 @@ def host(stoa: Stoa) -> Stoa:
         directory = stoa.write(f"frameworks/{name}", files)
         given = {"WSGIAppName": "app", "WSGICallable": "application", "WSGIType": 1, **properties}
         words = "".join(f',{key}="{value}"' for key, value in given.items())
-        stoa.merge(f'CreateApplication:Name=/fw/{name},NameSpace=FRAMEWORKS,WSGIAppLocation="{directory}"{words},AutheEnabled=64')
+        stoa.merge(
+            f'CreateApplication:Name=/fw/{name},NameSpace=FRAMEWORKS,WSGIAppLocation="{directory}"{words},AutheEnabled=64'
+        )
         stoa.eventually(f"/fw/{name}/")
     return stoa
 
@@ -194,7 +198,11 @@ def test_an_upload_of_100_mb_arrives_whole(host: Stoa, name: str) -> None:
     digest = hashlib.sha256(block * 100).hexdigest()
 
     answer = host.ask(
-        "POST", f"/fw/{name}/upload", body=(block for _ in range(100)), headers={"Content-Length": str(len(block) * 100)}, timeout=60
+        "POST",
+        f"/fw/{name}/upload",
+        body=(block for _ in range(100)),
+        headers={"Content-Length": str(len(block) * 100)},
+        timeout=60,
     )
 
     assert answer.text == digest
@@ -219,7 +227,10 @@ def test_the_rest_of_the_path_arrives_as_it_was_sent(host: Stoa) -> None:
 
 
 def test_bottles_links_and_redirects_work(host: Stoa) -> None:
-    assert host.get("/fw/bottle/").text == "/fw/bottle/ /fw/bottle/named" or "/fw/bottle" in host.get("/fw/bottle/").text
+    assert (
+        host.get("/fw/bottle/").text == "/fw/bottle/ /fw/bottle/named"
+        or "/fw/bottle" in host.get("/fw/bottle/").text
+    )
     assert host.get("/fw/bottle/away").headers["location"].endswith("/fw/bottle/named")
     assert host.get("/fw/bottle/named").headers["set-cookie"].startswith("kept=yes")
 
@@ -239,7 +250,12 @@ def test_no_application_sets_a_cookie_of_stoas(host: Stoa) -> None:
 
 def test_starlettes_lifespan_state_links_and_streams_work(host: Stoa) -> None:
     words = host.get("/fw/starlette/").text.split()
-    assert words == ["hello", f"http://127.0.0.1:{host.port}/fw/starlette/stream", "127.0.0.1", "/fw/starlette"]
+    assert words == [
+        "hello",
+        f"http://127.0.0.1:{host.port}/fw/starlette/stream",
+        "127.0.0.1",
+        "/fw/starlette",
+    ]
     assert host.get("/fw/starlette/stream").text == "onetwo"
     assert "lifespan began" in host.log("WSGI")
 

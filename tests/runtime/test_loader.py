@@ -27,7 +27,9 @@ except loader.LoadError as error:
 """
 
 
-def load(directory: Path, name: str = "app", callable_name: str = "application", protocol: str = "wsgi") -> dict[str, str]:
+def load(
+    directory: Path, name: str = "app", callable_name: str = "application", protocol: str = "wsgi"
+) -> dict[str, str]:
     checkout = str(Path(__file__).parents[2])
     argv = [sys.executable, "-c", CHILD, str(directory), name, callable_name, protocol, checkout]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, cwd=directory)
@@ -44,7 +46,13 @@ def load(directory: Path, name: str = "app", callable_name: str = "application",
         ({"myapp.wsgi": WSGI}, "myapp.wsgi", "application"),
         ({"scripts/my-app.wsgi": WSGI}, "scripts/my-app.wsgi", "application"),
         ({"site/__init__.py": "", "site/wsgi.py": WSGI}, "site.wsgi", "application"),
-        ({"app.py": f"def create_app():\n    {WSGI.replace(chr(10), chr(10) + '    ')}return application\n"}, "app", "create_app()"),
+        (
+            {
+                "app.py": f"def create_app():\n    {WSGI.replace(chr(10), chr(10) + '    ')}return application\n"
+            },
+            "app",
+            "create_app()",
+        ),
         ({"app.py": f"class box:\n    {WSGI.replace(chr(10), chr(10) + '    ')}"}, "app", "box.application"),
         ({"app/__init__.py": "", "app/wsgi.py": WSGI}, "app", "app.wsgi.application"),
         ({"app/__init__.py": "", "app/wsgi.py": WSGI}, "app.wsgi", "app.wsgi.application"),
@@ -72,8 +80,18 @@ def test_it_loads_what_is_meant(tmp_path: Path, files: dict[str, str], name: str
         ("import nowhere_to_be_found\n", {}, "No module named 'nowhere_to_be_found'", "install"),
         (ASGI, {}, "set it to asgi", "protocol:asgi"),
         (WSGI, {"protocol": "asgi"}, "set it to wsgi", "protocol:wsgi"),
-        ("def create_app():\n    raise KeyError('DSN')\n", {"callable_name": "create_app()"}, "create_app() raised KeyError: 'DSN'", ""),
-        ("def create_app():\n    raise SystemExit(2)\n", {"callable_name": "create_app()"}, "create_app() called sys.exit(2)", ""),
+        (
+            "def create_app():\n    raise KeyError('DSN')\n",
+            {"callable_name": "create_app()"},
+            "create_app() raised KeyError: 'DSN'",
+            "",
+        ),
+        (
+            "def create_app():\n    raise SystemExit(2)\n",
+            {"callable_name": "create_app()"},
+            "create_app() called sys.exit(2)",
+            "",
+        ),
     ],
 )
 def test_it_names_the_cause_and_the_next_move(

@@ -191,7 +191,9 @@ def run(argv: list[str], say: Say) -> None:
 
 def _installer_environment() -> dict[str, str]:
     """Pass on what an installer needs (indexes, proxies, certificates), and nothing of Stoa's."""
-    passed = re.compile(r"(UV_|PIP_|SSL_|REQUESTS_|LC_|XDG_)\w*|LANG|PATH|HOME|TMPDIR|(?i:(https?|no|all)_proxy)")
+    passed = re.compile(
+        r"(UV_|PIP_|SSL_|REQUESTS_|LC_|XDG_)\w*|LANG|PATH|HOME|TMPDIR|(?i:(https?|no|all)_proxy)"
+    )
     environment = {name: value for name, value in os.environ.items() if passed.fullmatch(name)}
     return {**environment, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
 

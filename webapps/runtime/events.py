@@ -20,7 +20,15 @@ class Events:
     def of_application(self, label: str, generation: int, text: str) -> None:
         """Write a line to WSGI.log, and what it says to messages.log as well."""
         for line in text.splitlines():
-            self._write({"file": "WSGI", "label": label, "generation": generation, "stream": "stoa", "text": line[:ROOM]})
+            self._write(
+                {
+                    "file": "WSGI",
+                    "label": label,
+                    "generation": generation,
+                    "stream": "stoa",
+                    "text": line[:ROOM],
+                }
+            )
         self.say(f"{label} generation {generation}: {text}")
 
     def say(self, text: str, level: str = "info") -> None:

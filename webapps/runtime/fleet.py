@@ -82,7 +82,9 @@ class Fleet:
             application.crashes = 0
         for instance in application.leaving:
             if now > instance.deadline:
-                self.events.of_application(application.label, instance.key.revision, "did not leave in time and is killed")
+                self.events.of_application(
+                    application.label, instance.key.revision, "did not leave in time and is killed"
+                )
                 self._kill(instance)
                 instance.deadline = now + DRAIN
         self._look_again(application, now)
@@ -154,7 +156,10 @@ class Fleet:
         instance.workers[worker.key] = worker
         self.workers[worker.key] = (application, instance, worker)
         ready = os.pipe()
-        out, err = self._output(application, instance, worker, "out"), self._output(application, instance, worker, "err")
+        out, err = (
+            self._output(application, instance, worker, "out"),
+            self._output(application, instance, worker, "err"),
+        )
         worker.ready_fd = ready[0]
         self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
         try:
@@ -169,7 +174,12 @@ class Fleet:
 
     def _output(self, application: Application, instance: Instance, worker: Worker, stream: str) -> int:
         reading, writing = os.pipe()
-        meta = {"file": "WSGI", "label": application.label, "generation": instance.key.revision, "stream": stream}
+        meta = {
+            "file": "WSGI",
+            "label": application.label,
+            "generation": instance.key.revision,
+            "stream": stream,
+        }
         self.keeper.hold(f"{PIPE}{worker.key}:{stream}", meta, [reading])
         os.close(reading)
         return writing
@@ -239,7 +249,9 @@ class Fleet:
         if message["ready"]:
             self._worker_ready(application, instance, worker)
         else:
-            self._worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
+            self._worker_failed(
+                application, instance, message["reason"], message["detail"], message["remedy"]
+            )
 
     def _close_ready(self, worker: Worker) -> None:
         if worker.ready_fd >= 0:
@@ -261,7 +273,13 @@ class Fleet:
             self._newcomer_failed(application, reason, detail, remedy)
 
     def _newcomer_failed(
-        self, application: Application, reason: str, detail: str = "", remedy: str = "", *, patient: bool = False
+        self,
+        application: Application,
+        reason: str,
+        detail: str = "",
+        remedy: str = "",
+        *,
+        patient: bool = False,
     ) -> None:
         """Note why, stop what is left of it, and plan the next try; the old generation goes on serving."""
         instance = application.newcomer
@@ -293,7 +311,9 @@ class Fleet:
         application.current, application.newcomer, application.failure = newcomer, None, None
         seconds = time.monotonic() - newcomer.began
         verb = "replaces generation " + str(old.key.revision) if old else "is running"
-        self.events.of_application(application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)")
+        self.events.of_application(
+            application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)"
+        )
         if old:
             self._leave(application, old, signal.SIGTERM)
 
@@ -414,7 +434,9 @@ class Fleet:
         """Kill workers that a zygote forked for a supervisor that died before it noted them."""
         for pid, key in children.items():
             if key not in self.workers:
-                processes.send_signal(int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True)
+                processes.send_signal(
+                    int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True
+                )
 
     def _release_zygotes(self) -> None:
         used = {instance.key.python for app in self.applications.values() for instance in app.instances()}
@@ -429,7 +451,9 @@ class Fleet:
         for key, kept in held.items():
             kind, _, name = key.partition(":")
             if kind == "socket":
-                self._application(int(name), kept.meta["label"]).listener = socket.socket(fileno=kept.fds.pop())
+                self._application(int(name), kept.meta["label"]).listener = socket.socket(
+                    fileno=kept.fds.pop()
+                )
             wire.close_all(kept.fds)
         alive = {key[7:]: kept.meta for key, kept in held.items() if key.startswith("worker:")}
         for key, meta in alive.items():
@@ -449,13 +473,17 @@ class Fleet:
         spec = AppSpec.from_dict(meta["spec"])
         worker = Worker(key, meta["pid"], meta["start"], meta["ready"])
         leaving = meta["leaving"] or not meta["ready"]
-        instance = self._adopted_instance(application, Key(spec.revision, meta["python"]), spec, leaving=leaving)
+        instance = self._adopted_instance(
+            application, Key(spec.revision, meta["python"]), spec, leaving=leaving
+        )
         instance.workers[key] = worker
         self.workers[key] = (application, instance, worker)
         if not worker.ready:
             self._signal(worker, signal.SIGKILL)
 
-    def _adopted_instance(self, application: Application, key: Key, spec: AppSpec, *, leaving: bool) -> Instance:
+    def _adopted_instance(
+        self, application: Application, key: Key, spec: AppSpec, *, leaving: bool
+    ) -> Instance:
         now = time.monotonic()
         known = application.leaving if leaving else [application.current] if application.current else []
         for instance in known:
@@ -493,7 +521,9 @@ def last_change(directory: str) -> int:
         for folder in (directory, *_folders(directory)):
             with os.scandir(folder) as entries:
                 found = (entry for entry in entries if entry.name.endswith((".py", ".wsgi")))
-                seen += [(entry.path, entry.stat().st_mtime_ns) for entry in itertools.islice(found, MOST_WATCHED)]
+                seen += [
+                    (entry.path, entry.stat().st_mtime_ns) for entry in itertools.islice(found, MOST_WATCHED)
+                ]
     except OSError:
         return 0
     return hash(tuple(sorted(seen))) or 1

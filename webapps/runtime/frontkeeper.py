@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -22,7 +24,8 @@ NAME = "front"
 # Changes that come within this time (seconds) are applied together.
 TOGETHER = 0.02
 PATIENCE = 20.0
-LISTENERS = ("tcp:apps", "tcp:portal")
+STATE_SOCKET = "front/state.sock"
+LISTENERS = ("tcp:apps", "tcp:portal", "unix:state")
 
 
 class FrontKeeper:
@@ -108,8 +111,20 @@ class FrontKeeper:
 
     def _start(self) -> None:
         assert self._front is not None
+        self._hold_state_socket()
         inherited = "".join(f"{{fd:{name}}};" for name in LISTENERS)
         self.own_keeper.start(NAME, self._front.argv(), {"NGINX": inherited}, LISTENERS, again=True)
+
+    def _hold_state_socket(self) -> None:
+        """Have the keeper hold nginx's own socket too: one that a killed nginx left behind could not be bound again.
+
+        nginx takes an inherited socket by its name, so it is bound by the relative one: the run directory is ours.
+        """
+        with contextlib.chdir(self.serving.run_dir), socket.socket(socket.AF_UNIX) as state:
+            Path(STATE_SOCKET).unlink(missing_ok=True)
+            state.bind(STATE_SOCKET)
+            state.listen(64)
+            self.own_keeper.hold("unix:state", {}, [state.fileno()])
 
     def _signal(self, number: int) -> None:
         self.own_keeper.signal(NAME, signal.Signals(number))
@@ -150,7 +165,11 @@ class FrontKeeper:
         deadline = time.monotonic() + PATIENCE
         while not all(_answers(address) for address in addresses):
             if time.monotonic() > deadline:
-                self.loop.call(lambda: self.keeper.fail("Stoa cannot start: the portal does not answer; see messages.log"))
+                self.loop.call(
+                    lambda: self.keeper.fail(
+                        "Stoa cannot start: the portal does not answer; see messages.log"
+                    )
+                )
                 return
             time.sleep(0.05)
         self.loop.call(self._say_ready)

@@ -30,10 +30,11 @@ def wsgi(application: Callable[..., Iterable[bytes]], mount: str) -> Callable[..
         def checked(status: str, headers: Headers, exc_info: Any = None) -> Any:
             return start_response(status, allowed(headers), exc_info)
 
-        response = application(environ, checked)
+        response: Any = application(environ, checked)
         if isinstance(response, str) or (isinstance(response, (list, tuple)) and any(isinstance(c, str) for c in response)):
             raise TypeError(f"{NOT_BYTES}, and the application answered str: encode it")
-        return response
+        answered: Iterable[bytes] = response
+        return answered
 
     return mounted
 
@@ -75,7 +76,11 @@ def allowed(headers: Headers) -> Headers:
 
 
 def _is_stoas(cookie: str) -> bool:
-    return cookie.lstrip().lower().startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
+    return (
+        cookie.lstrip()
+        .lower()
+        .startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
+    )
 
 
 def asgi(application: Callable[..., Awaitable[None]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -110,12 +115,16 @@ def _believe_in_scope(scope: Scope) -> None:
         scope["scheme"] = plain + "s" if secure else plain
     host, port = wanted.get(b"host", ""), wanted.get(b"x-forwarded-port", "")
     if host:
-        scope["server"] = (host.rsplit(":", 1)[0] if not host.endswith("]") else host, int(port) if port.isdigit() else None)
+        scope["server"] = (
+            host.rsplit(":", 1)[0] if not host.endswith("]") else host,
+            int(port) if port.isdigit() else None,
+        )
 
 
 def _allowed_bytes(message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     headers = [
-        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in message.get("headers") or ()
+        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+        for name, value in message.get("headers") or ()
     ]
     kept = allowed(headers)
     if message["type"] == "websocket.accept":

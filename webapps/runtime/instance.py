@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn.config import Config
@@ -108,6 +109,9 @@ class _SaysReady:
     """Say ready with the first heartbeat: by then the worker accepts, lifespan startup included."""
 
     ready: Ready
+    pid: int
+    alive: bool
+    init_process: Callable[[], None]
     # The zygote or the keeper may go; an instance that serves stays (gunicorn leaves when its parent changes).
     ppid = property(lambda _self: os.getppid(), lambda _self, _value: None)
 
@@ -195,7 +199,9 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     try:
         os.chdir(spec.directory)
     except OSError as error:
-        raise loader.LoadError(f"the directory {spec.directory} cannot be entered: {error.strerror}") from None
+        raise loader.LoadError(
+            f"the directory {spec.directory} cannot be entered: {error.strerror}"
+        ) from None
     _set_path(spec)
     sys.argv = [spec.module]
     _hide_stoa()
@@ -239,10 +245,14 @@ def _hide_stoa() -> None:
 def _serve(spec: AppSpec, listener: int, ready: Ready) -> None:
     log = WorkerLog()
     application = loader.load(spec.directory, spec.module, spec.callable, spec.protocol.value)
-    guarded = guard.asgi(application) if spec.protocol is Protocol.ASGI else guard.wsgi(application, spec.mount)
+    guarded = (
+        guard.asgi(application) if spec.protocol is Protocol.ASGI else guard.wsgi(application, spec.mount)
+    )
     config = _config(spec)
     sock = Listener(socket.socket(fileno=listener))
-    worker = WORKERS[spec.protocol](0, os.getppid(), [sock], _Application(guarded), spec.limits.request_timeout, config, log)
+    worker = WORKERS[spec.protocol](
+        0, os.getppid(), [sock], _Application(guarded), spec.limits.request_timeout, config, log
+    )
     worker.pid = os.getpid()
     worker.ready = ready
     try:

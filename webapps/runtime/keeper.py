@@ -159,7 +159,10 @@ class Keeper:
         try:
             return subprocess.Popen(  # noqa: S603
                 [_filled(word, fds) for word in child.argv],
-                env={name: _filled(value, fds) for name, value in {**self.environment, **child.environment}.items()},
+                env={
+                    name: _filled(value, fds)
+                    for name, value in {**self.environment, **child.environment}.items()
+                },
                 pass_fds=list(fds.values()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -176,7 +179,11 @@ class Keeper:
         if not (self.user and child.as_user):
             return {}
         account = pwd.getpwnam(self.user)
-        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": os.getgrouplist(self.user, account.pw_gid)}
+        return {
+            "user": account.pw_uid,
+            "group": account.pw_gid,
+            "extra_groups": os.getgrouplist(self.user, account.pw_gid),
+        }
 
     def _output(self, name: str) -> int:
         """Make a pipe for a child's output that the log writer reads; return its writing end."""
@@ -231,14 +238,25 @@ class Keeper:
             self.log.close()
         self.log, theirs = wire.pair()
         self.selector.register(self.log, selectors.EVENT_READ, self._log_says)
-        argv = [self.python, "-m", "webapps.runtime.logwriter", str(self.log_dir), str(theirs.fileno()), str(self.events[0])]
-        self.log_writer = subprocess.Popen(  # noqa: S603
-            argv,
-            pass_fds=(theirs.fileno(), self.events[0]),
-            env={**self.environment, "PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2])},
-            stdin=subprocess.DEVNULL,
-            process_group=0,
-        )
+        argv = [
+            self.python,
+            "-m",
+            "webapps.runtime.logwriter",
+            str(self.log_dir),
+            str(theirs.fileno()),
+            str(self.events[0]),
+        ]
+        # Its own last words go to a file: it may outlive us and our terminal.
+        with (self.run_dir / "logwriter.err").open("ab") as words:
+            self.log_writer = subprocess.Popen(  # noqa: S603
+                argv,
+                pass_fds=(theirs.fileno(), self.events[0]),
+                env={**self.environment, "PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2])},
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                process_group=0,
+            )
         theirs.close()
         for key, held in self.held.items():
             self._attach(key, held)
@@ -249,7 +267,9 @@ class Keeper:
             try:
                 wire.send(self.log, {"attach": key, **held.meta}, held.fds)
             except OSError:
-                return False  # It has died, and its successor is handed everything; or it has to catch up first.
+                return (
+                    False  # It has died, and its successor is handed everything; or it has to catch up first.
+                )
         return True
 
     def _log_says(self, log: Any) -> None:
@@ -295,7 +315,9 @@ class Keeper:
             caller.close()
 
     def _carry_out(self, caller: socket.socket, request: wire.Message, fds: list[int]) -> None:
-        verb: Callable[[socket.socket, wire.Message, list[int]], None] | None = getattr(self, f"do_{request['do']}", None)
+        verb: Callable[[socket.socket, wire.Message, list[int]], None] | None = getattr(
+            self, f"do_{request['do']}", None
+        )
         if verb is None:
             wire.close_all(fds)
             wire.send(caller, {"error": f"unknown request {request['do']!r}"})
@@ -331,7 +353,9 @@ class Keeper:
         """Start a child, unless it is there."""
         name = request["name"]
         if name not in self.children:
-            child = Child(name, *(request[key] for key in ("argv", "environment", "inherit", "again", "as_user")))
+            child = Child(
+                name, *(request[key] for key in ("argv", "environment", "inherit", "again", "as_user"))
+            )
             self._add(child)
             self._start(child)
         wire.send(caller, self._pids())
@@ -360,7 +384,9 @@ class Keeper:
 
     def _pids(self) -> wire.Message:
         pids = {child.name: child.process.pid for child in self.children.values() if child.process}
-        return {"children": pids | {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}}
+        return {
+            "children": pids | {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}
+        }
 
     def do_ready(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """Tell the person at the terminal."""

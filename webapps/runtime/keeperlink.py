@@ -36,7 +36,13 @@ class KeeperLink:
             found[message["key"]] = Held(fds, message["meta"])
 
     def start(
-        self, name: str, argv: Sequence[str], environment: Mapping[str, str], inherit: Iterable[str] = (), *, again: bool
+        self,
+        name: str,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        inherit: Iterable[str] = (),
+        *,
+        again: bool,
     ) -> dict[str, int]:
         """Have a child started, unless one of that name runs; return the pids by name."""
         return self._pids(

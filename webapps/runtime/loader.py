@@ -107,7 +107,11 @@ def _import(directory: str, name: str) -> ModuleType:
             return _import_file(os.path.join(directory, name))
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if not _is_file(directory, name) and error.name and (name == error.name or name.startswith(error.name + ".")):
+        if (
+            not _is_file(directory, name)
+            and error.name
+            and (name == error.name or name.startswith(error.name + "."))
+        ):
             raise LoadError(_no_such_module(directory, name)) from None
         raise _raised(error, name) from error
     except FileNotFoundError as error:
@@ -241,26 +245,29 @@ def _check_protocol(application: Any, protocol: str) -> None:
     speaks = spoken_by(application)
     if speaks == "asgi" and protocol == "wsgi":
         raise LoadError(
-            "the callable is an ASGI application, and Python Protocol Type says wsgi: set it to asgi", remedy="protocol:asgi"
+            "the callable is an ASGI application, and Python Protocol Type says wsgi: set it to asgi",
+            remedy="protocol:asgi",
         )
     if speaks == "wsgi" and protocol == "asgi":
         raise LoadError(
-            "the callable is a WSGI application, and Python Protocol Type says asgi: set it to wsgi", remedy="protocol:wsgi"
+            "the callable is a WSGI application, and Python Protocol Type says asgi: set it to wsgi",
+            remedy="protocol:wsgi",
         )
 
 
 def spoken_by(application: Any) -> str:
     """Tell "asgi" or "wsgi" by how it wants to be called (ASGI 3: async, three arguments; PEP 3333: two), or ""."""
-    call = application if inspect.isroutine(application) or inspect.isclass(application) else type(application).__call__
+    call = (
+        application
+        if inspect.isroutine(application) or inspect.isclass(application)
+        else type(application).__call__
+    )
     while isinstance(call, functools.partial) or hasattr(call, "__wrapped__"):
         call = call.func if isinstance(call, functools.partial) else call.__wrapped__
     if inspect.iscoroutinefunction(call):
         return "asgi"
     wanted = _positional(application)
     return {2: "wsgi", 3: "asgi" if _names_asgi(application) else ""}.get(wanted, "")
-
-
-
 
 
 def _positional(application: Any) -> int:
@@ -272,7 +279,9 @@ def _positional(application: Any) -> int:
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return -1
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(1 for parameter in parameters if parameter.kind in positional and parameter.default is parameter.empty)
+    return sum(
+        1 for parameter in parameters if parameter.kind in positional and parameter.default is parameter.empty
+    )
 
 
 def _names_asgi(application: Any) -> bool:

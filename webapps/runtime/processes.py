@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import signal
@@ -90,8 +91,13 @@ def sweep(run_dir: Path) -> list[int]:
         # Stop them first: a fork bomb could be faster than a walk through /proc.
         _signal_all(left, signal.SIGSTOP)
         _signal_all(left, signal.SIGKILL)
-        wait_until(lambda: not set(left) & set(marked(run_dir)), 2.0)
+        # A process that is ending shows no environment any more, but may still hold its sockets.
+        wait_until(functools.partial(_all_gone, left), 5.0)
     return sorted(set(killed))
+
+
+def _all_gone(pids: Iterable[int]) -> bool:
+    return all(started_at(pid) is None for pid in pids)
 
 
 def sweep_others(run_dir: Path, spared: set[int]) -> list[int]:

@@ -165,7 +165,9 @@ class Supervisor:
         if environment.name not in self.jobs:
             self._install(environment, environment.name, None)
         elif last and last.state == "failed":
-            self.unmade[environment.name] = last.message  # A person has to look: it is not tried again by itself.
+            self.unmade[environment.name] = (
+                last.message
+            )  # A person has to look: it is not tried again by itself.
 
     def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
         """Have the keeper start the installer, which goes on whatever happens to us."""
@@ -192,12 +194,15 @@ class Supervisor:
 
     def routes(self) -> list[Route]:
         """Return the routes as they should be at the front now."""
-        wished = (application for application in self.fleet.applications.values() if application.wish)
-        return [self._route(application, application.wish) for application in wished if self._is_routable(application)]  # type: ignore[arg-type]
+        found = (self._route_of(application) for application in self.fleet.applications.values())
+        return [route for route in found if route]
 
-    def _is_routable(self, application: Application) -> bool:
+    def _route_of(self, application: Application) -> Route | None:
+        """Return an application's route; none before its socket is there."""
         spec = application.wish
-        return spec is not None and (spec.protocol is Protocol.FILES or application.listener is not None)
+        if spec is None or (spec.protocol is not Protocol.FILES and application.listener is None):
+            return None
+        return self._route(application, spec)
 
     def _route(self, application: Application, spec: AppSpec) -> Route:
         files_only = spec.protocol is Protocol.FILES
@@ -263,7 +268,10 @@ class Supervisor:
         webapps = {str(app.id): app.status() for app in self.fleet.applications.values()}
         for app_id, words in self.front.refused.items():
             if str(app_id) in webapps:
-                webapps[str(app_id)] |= {"state": State.FAILED.value, "reason": f"nginx refuses its route: {words}"}
+                webapps[str(app_id)] |= {
+                    "state": State.FAILED.value,
+                    "reason": f"nginx refuses its route: {words}",
+                }
         return {
             "supervisor": {"state": "running", "pid": os.getpid(), "since": self.since},
             "webapps": webapps,

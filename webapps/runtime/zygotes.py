@@ -15,7 +15,19 @@ from .keeperlink import KeeperLink
 
 SCRIPT = Path(__file__).with_name("zygote.py")
 # What of Stoa's own environment an interpreter may need; everything else is the application's to define.
-PASSED = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PASSED = (
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
 
 
 class Zygote:

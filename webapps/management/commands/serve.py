@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -26,6 +27,7 @@ DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "ru
 USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
+ANY = ("0.0.0.0", "::")  # noqa: S104
 # Hand a socket over as systemd does (sd_listen_fds(3)): gunicorn then leaves its path alone when it stops.
 AS_SYSTEMD = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
@@ -41,10 +43,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the addresses; --home is read by manage.py, before the settings are."""
-        parser.add_argument("--host", default="127.0.0.1", help="address of both ports (default: %(default)s)")
-        parser.add_argument("--port", type=_port, default=8000, help="port of the applications (default: %(default)s)")
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="address of both ports (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--port", type=_port, default=8000, help="port of the applications (default: %(default)s)"
+        )
         parser.add_argument("--portal-host", help="address of the portal (default: as --host)")
-        parser.add_argument("--portal-port", type=_port, default=8080, help="port of the portal (default: %(default)s)")
+        parser.add_argument(
+            "--portal-port", type=_port, default=8080, help="port of the portal (default: %(default)s)"
+        )
         parser.add_argument("--home", help="directory of all of Stoa's data (default: STOA_HOME, else var)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -76,7 +84,9 @@ class Command(BaseCommand):
         try:
             pwd.getpwnam(user)
         except KeyError:
-            raise CommandError(f"STOA_USER names the account {user}, which does not exist; make it or name another") from None
+            raise CommandError(
+                f"STOA_USER names the account {user}, which does not exist; make it or name another"
+            ) from None
         return user
 
     def _make_directories(self, home: Path, user: str) -> None:
@@ -174,10 +184,21 @@ class Command(BaseCommand):
         os.execve(serving.python, argv, environment)  # noqa: S606
 
     def _environment(self, **more: str) -> dict[str, str]:
-        return {**os.environ, "STOA_HOME": str(settings.STOA_HOME), "PYTHONPATH": str(settings.BASE_DIR), **more}
+        return {
+            **os.environ,
+            "STOA_HOME": str(settings.STOA_HOME),
+            "PYTHONPATH": str(settings.BASE_DIR),
+            **more,
+        }
 
     def _supervisor(self) -> dict[str, Any]:
-        argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "supervisor", "--events-fd", "{fd:events}"]
+        argv = [
+            sys.executable,
+            str(settings.BASE_DIR / "manage.py"),
+            "supervisor",
+            "--events-fd",
+            "{fd:events}",
+        ]
         return {"name": "supervisor", "argv": argv, "environment": self._environment(), "inherit": ["events"]}
 
     def _portal(self, serving: Serving) -> dict[str, Any]:
@@ -190,7 +211,7 @@ class Command(BaseCommand):
             *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108
             *("--forwarded-allow-ips", "*", "--no-control-socket", "--log-level", "warning"),
         ]
-        hosts = ",".join({serving.portal_address[0], *settings.ALLOWED_HOSTS})
+        hosts = ",".join(sorted({*_names(serving.portal_address[0]), *settings.ALLOWED_HOSTS}))
         environment = self._environment(
             STOA_PORTAL_HOSTS=hosts,
             STOA_URL=serving.apps_url or serving.url(serving.apps_address),
@@ -205,6 +226,17 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _names(host: str) -> set[str]:
+    """Return the names that a person may type for an address; for "any", all that this machine knows of itself."""
+    if host not in ANY:
+        return {f"[{host}]" if ":" in host else host}
+    names = {socket.gethostname(), socket.getfqdn()}
+    with contextlib.suppress(OSError):
+        found = socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM)
+        names |= {str(entry[4][0]) for entry in found}
+    return {f"[{name}]" if ":" in name else name for name in names}
+
+
 def _listen(address: tuple[str, int], option: str) -> socket.socket:
     host, port = address
     try:
@@ -215,5 +247,7 @@ def _listen(address: tuple[str, int], option: str) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         words = error.strerror or str(error)
-        raise CommandError(f"{host}:{port} cannot be used ({words}); free it or choose another with {option}") from None
+        raise CommandError(
+            f"{host}:{port} cannot be used ({words}); free it or choose another with {option}"
+        ) from None
     return listener
