@@ -228,8 +228,7 @@ def test_the_rest_of_the_path_arrives_as_it_was_sent(host: Stoa) -> None:
 
 def test_bottles_links_and_redirects_work(host: Stoa) -> None:
     assert (
-        host.get("/fw/bottle/").text == "/fw/bottle/ /fw/bottle/named"
-        or "/fw/bottle" in host.get("/fw/bottle/").text
+        host.get("/fw/bottle/").text == "/fw/bottle/ /fw/bottle/named" or "/fw/bottle" in host.get("/fw/bottle/").text
     )
     assert host.get("/fw/bottle/away").headers["location"].endswith("/fw/bottle/named")
     assert host.get("/fw/bottle/named").headers["set-cookie"].startswith("kept=yes")

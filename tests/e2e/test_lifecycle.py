@@ -80,9 +80,7 @@ def test_an_application_starts_by_itself_when_its_directory_appears(stoa: Stoa) 
     stoa.eventually("/life/later/", text="hello")
 
 
-@pytest.mark.parametrize(
-    "line", ["ModifyApplication:Name=/life/off,Enabled=0", "DeleteApplication:Name=/life/off"]
-)
+@pytest.mark.parametrize("line", ["ModifyApplication:Name=/life/off,Enabled=0", "DeleteApplication:Name=/life/off"])
 def test_disabled_or_deleted_means_404_and_nothing_left(stoa: Stoa, line: str) -> None:
     directory = stoa.write("life/off", hello())
     stoa.merge("DeleteApplication:Name=/life/off")
@@ -105,9 +103,7 @@ def test_a_crash_is_healed_at_once(stoa: Stoa) -> None:
 
     os.kill(before[0], signal.SIGKILL)
 
-    wait_for(
-        lambda: stoa.status()["/life/crash"]["pids"] not in ([], before), 10, lambda: stoa.log("messages")
-    )
+    wait_for(lambda: stoa.status()["/life/crash"]["pids"] not in ([], before), 10, lambda: stoa.log("messages"))
     assert stoa.get("/life/crash/").status == 200
     assert "/life/crash g1 stoa a worker was killed by SIGKILL; restarted at once" in stoa.log("WSGI")
 
@@ -120,14 +116,6 @@ def test_a_crash_loop_backs_off_and_says_so(stoa: Stoa) -> None:
 
     assert "crashed" in row["reason"] and "pause" in row["reason"]
     stoa.merge("DeleteApplication:Name=/life/loop")
-
-
-def test_one_that_never_becomes_ready_is_stopped(stoa: Stoa) -> None:
-    directory = stoa.write(
-        "life/hang", {"app.py": "import time\nprint('waiting', flush=True)\ntime.sleep(600)\n"}
-    )
-    stoa.create("/life/hang", directory)
-    stoa.merge("DeleteApplication:Name=/life/hang")
 
 
 def test_killing_the_supervisor_restarts_nothing_else(stoa: Stoa) -> None:

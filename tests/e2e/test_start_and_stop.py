@@ -37,9 +37,7 @@ def test_after_the_keeper_is_killed_the_next_start_takes_over_cleanly() -> None:
         stoa.start()
 
         assert stoa.eventually("/one/").text == "hello /one /"
-        wait_for(
-            lambda: not set(left) & set(processes.marked(stoa.run_dir)), 10, "the old processes are gone"
-        )
+        wait_for(lambda: not set(left) & set(processes.marked(stoa.run_dir)), 10, "the old processes are gone")
 
 
 def test_what_is_saved_while_it_is_stopped_is_live_after_the_start() -> None:

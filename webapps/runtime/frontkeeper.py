@@ -24,6 +24,8 @@ NAME = "front"
 # Changes that come within this time (seconds) are applied together.
 TOGETHER = 0.02
 PATIENCE = 20.0
+# How often (seconds) the size of access.log is looked at.
+ROTATION = 5.0
 STATE_SOCKET = "front/state.sock"
 LISTENERS = ("tcp:apps", "tcp:portal", "unix:state")
 
@@ -43,7 +45,7 @@ class FrontKeeper:
         self.announced = False
         self._wanted: tuple[tuple[Route, ...], tuple[tuple[str, str], ...]] | None = None
         self._applied: object = None
-        self._due = 0.0
+        self._due = self._rotation_due = 0.0
         self._busy = False
         self._front: Front | None = None
         self._started = time.monotonic()
@@ -55,11 +57,19 @@ class FrontKeeper:
         if wanted != self._wanted:
             self._wanted = wanted
             self._due = time.monotonic() + TOGETHER
-        if self._busy or wanted == self._applied or time.monotonic() < self._due:
+        if self._busy or time.monotonic() < self._due:
+            return
+        if wanted == self._applied:
+            self._rotate_now_and_then()
             return
         self._busy = True
         self.routed |= {route.id for route in routes}
         threading.Thread(target=self._apply, args=wanted, name="front", daemon=True).start()
+
+    def _rotate_now_and_then(self) -> None:
+        if self._front and time.monotonic() > self._rotation_due:
+            self._rotation_due = time.monotonic() + ROTATION
+            self._front.rotate()  # No thread is at work now, so that the signal's way is free.
 
     @property
     def settled(self) -> bool:
@@ -166,9 +176,7 @@ class FrontKeeper:
         while not all(_answers(address) for address in addresses):
             if time.monotonic() > deadline:
                 self.loop.call(
-                    lambda: self.keeper.fail(
-                        "Stoa cannot start: the portal does not answer; see messages.log"
-                    )
+                    lambda: self.keeper.fail("Stoa cannot start: the portal does not answer; see messages.log")
                 )
                 return
             time.sleep(0.05)

@@ -5,7 +5,7 @@ Runs inside the application's process under any CPython from 3.10, so it imports
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 COOKIE_PREFIX = "stoa_"
@@ -31,15 +31,34 @@ def wsgi(application: Callable[..., Iterable[bytes]], mount: str) -> Callable[..
             return start_response(status, allowed(headers), exc_info)
 
         response: Any = application(environ, checked)
-        if isinstance(response, str) or (isinstance(response, (list, tuple)) and any(isinstance(c, str) for c in response)):
-            raise TypeError(f"{NOT_BYTES}, and the application answered str: encode it")
-        answered: Iterable[bytes] = response
-        return answered
+        if isinstance(response, environ["wsgi.file_wrapper"]):
+            return response  # type: ignore[no-any-return]
+        return _Checked(response)
 
     return mounted
 
 
 NOT_BYTES = "PEP 3333 requires bytes"
+
+
+class _Checked:
+    """A response that names a part of type str before anything of it is sent."""
+
+    def __init__(self, response: Any) -> None:
+        if isinstance(response, str):
+            raise TypeError(f"{NOT_BYTES}, and the application answered str: encode it")
+        self.response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self.response:
+            if isinstance(part, str):
+                raise TypeError(f"{NOT_BYTES}, and the application answered a part of type str: encode it")
+            yield part
+
+    def close(self) -> None:
+        """Close the application's response, as PEP 3333 demands."""
+        if hasattr(self.response, "close"):
+            self.response.close()
 
 
 def _believe_the_front(environ: Environ) -> None:
@@ -76,11 +95,7 @@ def allowed(headers: Headers) -> Headers:
 
 
 def _is_stoas(cookie: str) -> bool:
-    return (
-        cookie.lstrip()
-        .lower()
-        .startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
-    )
+    return cookie.lstrip().lower().startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
 
 
 def asgi(application: Callable[..., Awaitable[None]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -123,8 +138,7 @@ def _believe_in_scope(scope: Scope) -> None:
 
 def _allowed_bytes(message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     headers = [
-        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
-        for name, value in message.get("headers") or ()
+        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in message.get("headers") or ()
     ]
     kept = allowed(headers)
     if message["type"] == "websocket.accept":

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from .plan import Key
 from .spec import AppSpec, Protocol, Route, State
 
 TICK = 1.0
+TIDY = 60.0
 # Answers are cut into packets of about this many applications.
 PART = 50
 
@@ -74,6 +74,7 @@ class Supervisor:
         self.unmade: dict[str, str] = {}
         self.trouble = ""
         self.stopping = False
+        self.tidy_at = time.monotonic() + TIDY
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -103,6 +104,7 @@ class Supervisor:
         self._wish()
         self.fleet.tick(self.front.routed)
         self._forget_the_gone()
+        self._tidy()
         for application in self.fleet.applications.values():
             application.note_state()
         self.front.want(self.routes(), self.defaults)
@@ -141,10 +143,19 @@ class Supervisor:
         if application.wish is not spec:
             application.wish = spec
             application.crashes, application.retry_at = 0, 0.0
+            self._own_directory(spec.namespace)
         if spec.protocol is Protocol.FILES:
             application.wish_key = None
         else:
             application.wish_key = Key(spec.revision, spec.interpreter or self._python(application, spec))
+
+    def _own_directory(self, namespace: str) -> None:
+        """Make the directory in which a namespace's database lies, for an interpreter that is not ours to make."""
+        directory = self.home / "namespaces" / namespace
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            if self.fleet.owner:
+                os.chown(directory, self.fleet.owner.pw_uid, self.fleet.owner.pw_gid)
 
     def _python(self, application: Application, spec: AppSpec) -> str:
         """Return the interpreter of the namespace's environment, "" while that is being made."""
@@ -165,9 +176,7 @@ class Supervisor:
         if environment.name not in self.jobs:
             self._install(environment, environment.name, None)
         elif last and last.state == "failed":
-            self.unmade[environment.name] = (
-                last.message
-            )  # A person has to look: it is not tried again by itself.
+            self.unmade[environment.name] = last.message  # A person has to look: it is not tried again by itself.
 
     def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
         """Have the keeper start the installer, which goes on whatever happens to us."""
@@ -177,6 +186,18 @@ class Supervisor:
         passed = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         self.keeper.start(f"install:{environment.name}", argv, passed, again=False)
         self.events.say(f"installing into the environment of {environment.name} for {label}")
+
+    def _tidy(self) -> None:
+        """Now and then remove the environments that no instance uses any more."""
+        if time.monotonic() < self.tidy_at:
+            return
+        self.tidy_at = time.monotonic() + TIDY
+        instances = (instance for app in self.fleet.applications.values() for instance in app.instances())
+        used = {Path(instance.key.python).parent.parent for instance in instances}
+        for name in {spec.namespace for spec in self.specs.values()}:
+            environment = Environment(self.home / "namespaces" / name)
+            if f"install:{name}" not in self.keeper.children():
+                environment.tidy(used)
 
     def _forget_the_gone(self) -> None:
         gone = [

@@ -1,0 +1,118 @@
+"""Applications that are wrong in every way that the issue names: each gets a message that says so."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tests.e2e.test_lifecycle import hello
+from tests.serving import Answer, Stoa
+from tests.waiting import wait_for
+
+ASGI = "async def application(scope, receive, send):\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "properties", "words"),
+    [
+        ("exits", "import sys\nsys.exit(3)\n", {}, "called sys.exit(3) while it was imported"),
+        ("vanishes", "import os\nos._exit(9)\n", {}, "ended with status 9 (did it call sys.exit or os._exit?)"),
+        ("killed", "import os\nos.kill(os.getpid(), 9)\n", {}, "was killed by SIGKILL before it was ready"),
+        ("raises", "raise RuntimeError('no database')\n", {}, "app raised RuntimeError: no database"),
+        ("missing", "def app(e, s): ...\n", {}, "app.py has no 'application'; it has: app"),
+        ("number", "application = 5\n", {}, "is not callable: it is of type int"),
+        ("asgi", ASGI, {}, "set it to asgi"),
+        ("wsgi", hello()["app.py"], {"WSGIType": 2}, "set it to wsgi"),
+        ("module", "", {"WSGIAppName": "ap"}, "there is no module 'ap'"),
+        (
+            "lifespan",
+            "async def application(scope, receive, send):\n"
+            "    await receive()\n"
+            "    await send({'type': 'lifespan.startup.failed', 'message': 'no licence'})\n",
+            {"WSGIType": 2},
+            "no licence",
+        ),
+    ],
+)
+def test_it_says_what_is_wrong(stoa: Stoa, name: str, source: str, properties: dict[str, object], words: str) -> None:
+    stoa.create(f"/bad/{name}", stoa.write(f"bad/{name}", {"app.py": source}), **properties)
+
+    row = stoa.wait_for_state(f"/bad/{name}", "failed")
+
+    assert words in row["reason"]
+    assert stoa.eventually(f"/bad/{name}/", status=503).status == 503
+    stoa.merge(f"DeleteApplication:Name=/bad/{name}")
+
+
+def test_one_that_never_becomes_ready_is_stopped_after_its_start_timeout(stoa: Stoa) -> None:
+    stoa.write("bad/hangs", {"app.py": "import time\nprint('about to wait', flush=True)\ntime.sleep(600)\n"})
+    stoa.command(
+        "shell",
+        "-c",
+        "from webapps.models import *; WebApp.objects.create(name='/bad/hangs', start_timeout=1, app_name='app', "
+        f"directory='{stoa.home}/csp/bad/hangs', namespace=Namespace.objects.get(name='USER'), authe_enabled=64)",
+    )
+
+    row = stoa.wait_for_state("/bad/hangs", "failed")
+
+    assert "was not ready within 1 seconds and was stopped" in row["reason"]
+    assert "about to wait" in stoa.log("WSGI")
+    stoa.merge("DeleteApplication:Name=/bad/hangs")
+
+
+def test_one_that_prints_a_megabyte_while_it_is_imported_is_live(stoa: Stoa) -> None:
+    source = "print(('y' * 99 + '\\n') * 10_000)\n" + hello()["app.py"]
+    stoa.create("/bad/loud", stoa.write("bad/loud", {"app.py": source}))
+
+    stoa.eventually("/bad/loud/", text="hello")
+
+
+@pytest.mark.parametrize("answer", ["['text']", "iter(['text'])", "'text'"])
+def test_an_answer_of_str_is_named(stoa: Stoa, answer: str) -> None:
+    source = f"def application(environ, start_response):\n    start_response('200 OK', [])\n    return {answer}\n"
+    directory = stoa.write("bad/str", {"app.py": source})
+    stoa.merge("DeleteApplication:Name=/bad/str")
+    stoa.create("/bad/str", directory)
+    stoa.wait_for_state("/bad/str", "running")
+    before = stoa.log("WSGI").count("PEP 3333 requires bytes")
+
+    assert stoa.eventually("/bad/str/", status=500).status == 500
+
+    wait_for(lambda: stoa.log("WSGI").count("PEP 3333 requires bytes") > before, 5, lambda: stoa.log("WSGI"))
+
+
+def test_lines_of_several_applications_are_neither_torn_nor_forged(stoa: Stoa) -> None:
+    source = (
+        "print('\\x1b[31mred\\x1b[0m \\r2026-11-21T00:00:00.000Z /other g1 out forged')\nprint('z' * 20_000)\n"
+        + hello()["app.py"]
+    )
+    stoa.create("/bad/forger", stoa.write("bad/forger", {"app.py": source}))
+    stoa.eventually("/bad/forger/")
+
+    lines = (stoa.home / "log" / "WSGI.log").read_bytes().split(b"\n")
+
+    mine = [line for line in lines if b" /bad/forger g1 out " in line]
+    assert any(b"\\x1b[31mred" in line and b"forged" in line for line in mine)
+    assert not any(line.split(b" ")[1:2] == [b"/other"] for line in lines)
+    assert max(map(len, lines)) <= 8192
+
+
+def test_a_request_in_flight_is_answered_when_stoa_is_stopped() -> None:
+    source = "import time\n" + hello()["app.py"].replace(
+        "    start_response", "    time.sleep(1.5)\n    start_response"
+    )
+    with Stoa() as stoa:
+        stoa.create("/slow", stoa.write("slow", {"app.py": source}))
+        stoa.eventually("/slow/")
+        answers: list[Answer] = []
+        client = threading.Thread(target=lambda: answers.append(stoa.get("/slow/")))
+        client.start()
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() > began + 0.5, 5, "the request is in flight")
+
+        assert stoa.stop() == 0
+
+        client.join(10)
+        assert [answer.status for answer in answers] == [200]
