@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import wire
-from .front_config import FrontSettings, RouteRefused, check, render
+from .front_config import MARK, FrontSettings, RouteRefused, check, render
 from .rotation import rotate_when_large
 from .spec import Route
 
@@ -88,8 +89,18 @@ class Front:
         except RouteRefused as error:
             return str(error)
         following.write_text(text)
+        if self.settings.user:
+            shutil.chown(following, self.settings.user)
         argv = [*self.argv()[:-3], f"{CONFIG[:-5]}.next", "-e", "stderr", "-t", "-q"]
-        done = subprocess.run(argv, cwd=self.settings.run_dir, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            argv,
+            cwd=self.settings.run_dir,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            user=self.settings.user or None,  # The test makes nginx's files, which have to be nginx's own.
+        )
         return "" if done.returncode == 0 else _complaint(done.stderr)
 
     def _culprit(self, words: str) -> int | None:
@@ -98,13 +109,8 @@ class Front:
         if not found:
             return None
         lines = self.config.with_suffix(".next").read_text().splitlines()[: int(found[1])]
-        for line in reversed(lines):
-            if line.startswith("    server {"):
-                return None
-            marked = re.fullmatch(r"\s*# route (\d+)", line)
-            if marked:
-                return int(marked[1])
-        return None
+        marks = (line.strip().removeprefix(MARK) for line in reversed(lines) if line.strip().startswith(MARK))
+        return int(next(marks, "0")) or None
 
     def confirm(self, applied: Applied, seconds: float) -> Applied:
         """Wait until every worker answers with the generation that was applied."""

@@ -14,12 +14,18 @@ from pathlib import Path
 from .nginx import Binary
 from .spec import Protocol, Route, ServeFiles
 
-NAME = re.compile(r"/|(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
-HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
+# Plain segments; the first is not one of Stoa's own.
+NAME = re.compile(r"/|(?!/(?i:portal|-)(?:/|\Z))(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
+HOST = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!\Z)|\Z))+")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
 NAMESPACE = re.compile(r"%?[A-Z][A-Z0-9_-]{0,63}")
 
 # Files that no route serves: hidden ones, Python's, databases (fields.md, section Files).
-NEVER = r"~*(?:/\.|\.py[^/]*(?:/|$)|\.wsgi(?:/|$)|\.sqlite3[^/]*$)"
+# Kept free of anything that backtracks: a path may be 32 kB long.
+NEVER = r"(?:/\.|\.py|\.wsgi(?:/|$)|\.sqlite3)"
+
+# Stands above the lines of a route, so that nginx's complaint about one of them can be laid at its door; 0: of no route.
+MARK = "# route "
 
 # How long (seconds) a WebSocket may be silent.
 SILENCE = 3600
@@ -31,20 +37,42 @@ TYPES = """\
         application/wasm wasm; application/pdf pdf; application/zip zip; application/gzip gz;
         application/rss+xml rss; application/atom+xml atom; text/calendar ics; text/vtt vtt;
         image/png png; image/jpeg jpg jpeg; image/gif gif; image/webp webp; image/avif avif;
-        image/svg+xml svg svgz; image/x-icon ico; image/tiff tif tiff; image/bmp bmp;
+        image/svg+xml svg; image/x-icon ico; image/tiff tif tiff; image/bmp bmp;
         font/woff woff; font/woff2 woff2; font/ttf ttf; font/otf otf;
         audio/mpeg mp3; audio/ogg ogg oga; audio/wav wav; audio/mp4 m4a;
         video/mp4 mp4 m4v; video/webm webm; video/ogg ogv; video/quicktime mov;
     }
     default_type application/octet-stream;
-    charset utf-8;
-    charset_types text/css text/plain text/csv text/xml text/javascript application/json text/calendar text/vtt image/svg+xml;
 """
+
+# text/html is one of each by nginx's own rule.
+CHARSET = (
+    "charset utf-8; charset_types text/css text/plain text/csv text/xml text/javascript application/json "
+    "application/manifest+json text/calendar text/vtt image/svg+xml;"
+)
 
 ZIPPED = (
     "text/css text/plain text/csv text/xml text/javascript application/json application/manifest+json "
-    "application/wasm image/svg+xml text/calendar text/vtt"
+    "application/wasm application/rss+xml application/atom+xml image/svg+xml image/bmp text/calendar text/vtt"
 )
+
+# What a client may not tell an application: the front says it, or nobody does. "Proxy" is httpoxy (CVE-2016-5385);
+# names with an underscore never come as far as here (underscores_in_headers).
+UNBELIEVED = (
+    "Forwarded Proxy Remote-User Remote-Groups Remote-Name Remote-Email X-Remote-User X-Scheme X-Url-Scheme "
+    "Front-End-Https Script-Name X-Script-Name X-Original-Url X-Original-Uri X-Original-Host X-Original-Method "
+    "X-Rewrite-Url X-Accel-Redirect X-Accel-Mapping X-Accel-Buffering X-Sendfile-Type X-Client-Ip X-Cluster-Client-Ip "
+    "X-Http-Host-Override X-Host X-Forwarded X-Forwarded-By X-Forwarded-Client-Cert X-Forwarded-Email "
+    "X-Forwarded-Groups X-Forwarded-Method X-Forwarded-Path X-Forwarded-Prefix X-Forwarded-Preferred-Username "
+    "X-Forwarded-Protocol X-Forwarded-Scheme X-Forwarded-Server X-Forwarded-Ssl X-Forwarded-Uri X-Forwarded-Url "
+    "X-Forwarded-User X-Forwarded-Access-Token"
+).split()
+
+# What a hosted response may not say (design.md, rule 8), because it would hold for the whole origin.
+UNSAID = (
+    "X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset X-Accel-Buffering "
+    "Service-Worker-Allowed Clear-Site-Data Strict-Transport-Security Public-Key-Pins Alt-Svc NEL Report-To"
+).split()
 
 
 class RouteRefused(Exception):
@@ -69,6 +97,7 @@ class FrontSettings:
     trusted_proxies: tuple[str, ...] = ()
     workers: int = 2
     as_root: bool = False
+    user: str = ""
 
 
 def check(route: Route) -> None:
@@ -119,12 +148,13 @@ def _http(settings: FrontSettings) -> Iterator[str]:
         recursive_error_pages on;
         server_tokens off;
         absolute_redirect off;
-        server_names_hash_bucket_size 256;
-        server_names_hash_max_size 4096;
+        server_names_hash_bucket_size 512;
+        server_names_hash_max_size 16384;
         variables_hash_max_size 2048;
         sendfile on;
         tcp_nopush on;
         reset_timedout_connection on;
+        client_max_body_size 0;
         large_client_header_buffers 8 32k;
         client_body_temp_path front/body;
         proxy_temp_path front/proxy;
@@ -137,47 +167,53 @@ def _http(settings: FrontSettings) -> Iterator[str]:
         proxy_buffer_size 32k;
         proxy_buffers 8 32k;
         proxy_socket_keepalive off;
-        proxy_set_header Host $http_host;
+        proxy_redirect off;
+        proxy_set_header Host $stoa_host;
         proxy_set_header Connection $stoa_connection;
         proxy_set_header Upgrade $stoa_upgrade;
         proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header X-Real-IP $remote_addr;
         proxy_set_header X-Forwarded-Proto $stoa_scheme;
-        proxy_set_header X-Forwarded-Host $http_host;
+        proxy_set_header X-Forwarded-Host $stoa_host;
         proxy_set_header X-Forwarded-Port $stoa_port;
-        proxy_set_header X-Forwarded-Prefix "";
-        proxy_set_header X-Forwarded-Server "";
-        proxy_set_header X-Forwarded-Ssl "";
-        proxy_set_header X-Forwarded-Protocol "";
-        proxy_set_header X-Forwarded-Scheme "";
-        proxy_set_header X-Forwarded-User "";
-        proxy_set_header X-Scheme "";
-        proxy_set_header Forwarded "";
-        proxy_set_header Proxy "";
-        proxy_set_header Remote-User "";
-        proxy_set_header Remote-Groups "";
         proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset Expires Cache-Control Set-Cookie Vary;
-        proxy_hide_header X-Accel-Redirect;
-        proxy_hide_header X-Accel-Expires;
-        proxy_hide_header X-Accel-Limit-Rate;
-        proxy_hide_header X-Accel-Charset;
-        proxy_hide_header X-Accel-Buffering;
-        proxy_hide_header Service-Worker-Allowed;
-        proxy_hide_header Clear-Site-Data;
-        proxy_hide_header Strict-Transport-Security;
-        log_format stoa escape=default '$time_iso8601 $stoa_logged $remote_addr "$request_method $request_uri $server_protocol" $status $body_bytes_sent $request_time';
-        access_log %(log)s stoa;
         map $stoa_app $stoa_logged { default $stoa_app; "" "-"; }
+        map $request_uri $stoa_log { default 1; "~^/(?:-|portal)/static/" 0; }
         map $http_upgrade $stoa_upgrade { default ""; "~*^websocket$" websocket; }
         map $stoa_upgrade $stoa_connection { default ""; websocket upgrade; }
-        map $uri $stoa_never { default 0; "%(never)s" 1; }
-        map $http_host $stoa_port { default $server_port; "~:(?<stoa_given>[0-9]+)$" $stoa_given; }
+        log_format stoa escape=default '$time_iso8601 $stoa_logged $remote_addr "$request_method $request_uri $server_protocol" $status $body_bytes_sent $request_time';
         """
-        % {"log": _quoted(settings.access_log), "never": NEVER}
     )
+    yield f"    access_log {_quoted(settings.access_log)} stoa if=$stoa_log;"
+    yield from (f'    proxy_set_header {name} "";' for name in UNBELIEVED)
+    yield from (f"    proxy_hide_header {name};" for name in UNSAID)
+    yield from _asked()
     yield from _trust(settings.trusted_proxies)
     if settings.binary.gentle:
         yield "    keepalive_min_timeout 10s;"
+
+
+def _asked() -> Iterator[str]:
+    """Say what was asked for: one host, its port, and the path as it was sent.
+
+    A request line may name a host too (RFC 9112, 3.2.2). nginx goes by that one, so the application must be told the
+    same: ``$stoa_asked`` is the path, or nothing where the two differ, and then no name matches it.
+    """
+    yield '    map "$host|$http_host" $stoa_asked {'
+    yield '        default "";'
+    yield r'        "~*^(?<stoa_named>.*)\|\k<stoa_named>\.?(?::[0-9]*)?$" $request_uri;'
+    yield r'        "~\|$" $request_uri;'
+    yield "    }"
+    yield '    map "$host|$http_host" $stoa_host {'
+    yield "        default $http_host;"
+    yield '        "_|" $server_addr:$server_port;'
+    yield r'        "~^(?<stoa_only>.*)\|$" $stoa_only;'
+    yield "    }"
+    yield '    map "$stoa_scheme $stoa_host" $stoa_port {'
+    yield "        default 80;"
+    yield '        "~:(?<stoa_given>[0-9]+)$" $stoa_given;'
+    yield '        "~^https " 443;'
+    yield "    }"
 
 
 def _trust(proxies: tuple[str, ...]) -> Iterator[str]:
@@ -198,10 +234,12 @@ def _trust(proxies: tuple[str, ...]) -> Iterator[str]:
 def _upstreams(routes: Sequence[Route]) -> Iterator[str]:
     for route in routes:
         if route.socket and not route.failed:
+            yield f"    {MARK}{route.id}"
             yield (
                 f"    upstream a{route.id} {{ server unix:{route.socket} max_fails=0; "
                 "keepalive 32; keepalive_timeout 1s; keepalive_requests 1000000; }"
             )
+    yield f"    {MARK}0"
     yield "    upstream portal { server unix:portal.sock max_fails=0; keepalive 8; keepalive_timeout 1s; }"
 
 
@@ -234,7 +272,7 @@ def _server(settings: FrontSettings, host: str, routes: Sequence[Route], default
     yield f"        listen {address}{'' if host else ' default_server'};"
     yield f"        server_name {host or '_'};"
     yield from _pages()
-    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; access_log off; }}"
+    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; {CHARSET} }}"
     for page in ("502", "503", "504"):
         yield f"        location = /-/static/{page}.html {{"
         yield f"            alias {_quoted(settings.static_dir / 'front' / f'{page}.html')}; add_header Retry-After 5 always;"
@@ -249,21 +287,22 @@ def _server(settings: FrontSettings, host: str, routes: Sequence[Route], default
         yield "        location / { return 404; }"
     for route in routes:
         yield from _locations(route)
+    yield f"        {MARK}0"
     yield "    }"
 
 
-PAGES = {400: "400", 403: "403", 404: "404", 413: "413", 502: "502", 503: "503", 504: "504"}
+PAGES = (400, 403, 404, 405, 413, 414, 500, 502, 503, 504)
 
 
 def _pages() -> Iterator[str]:
     """Answer what nginx itself refuses with Stoa's pages; a location with an error_page of its own repeats them."""
-    for status, page in PAGES.items():
-        yield f"        error_page {status} /-/static/{page}.html;"
+    for status in PAGES:
+        yield f"        error_page {status} /-/static/{status}.html;"
     yield "        error_page 494 =431 /-/static/431.html;"
 
 
 def _locations(route: Route) -> Iterator[str]:
-    yield f"        # route {route.id}"
+    yield f"        {MARK}{route.id}"
     below = _below(route.name)
     if not route.open:
         yield from _answers(route, below, 403)
@@ -290,8 +329,8 @@ def _answers(route: Route, below: str, status: int) -> Iterator[str]:
 def _same_path(route: Route) -> str:
     """Answer 400 where the path as it was sent does not begin with the name that nginx matched (design.md, rule 7)."""
     if route.name == "/":
-        return ""
-    return f'if ($request_uri !~ "^{re.escape(route.name)}(?:[/?]|$)") {{ return 400; }}'
+        return 'if ($stoa_asked = "") { return 400; }'
+    return f'if ($stoa_asked !~ "^{re.escape(route.name)}(?:[/?]|$)") {{ return 400; }}'
 
 
 def _application(route: Route, below: str) -> Iterator[str]:
@@ -311,7 +350,7 @@ def _application(route: Route, below: str) -> Iterator[str]:
     yield f'            set $stoa_app "{route.label}"; {_same_path(route)}'
     yield f"            {passing}"
     yield "        }"
-    if route.files.path and route.files.serve in (ServeFiles.ALWAYS, ServeFiles.CACHED):
+    if _has_files(route):
         yield from _static(route, f"{below}static/", f"@a{route.id}")
 
 
@@ -328,54 +367,68 @@ def _passing(route: Route, least: int = 0) -> str:
     return " ".join(words)
 
 
+def _has_files(route: Route) -> bool:
+    # Whoever asks may see an open application, so its secured files too.
+    return bool(route.files.path) and route.files.serve is not ServeFiles.NO
+
+
 def _static(route: Route, prefix: str, otherwise: str) -> Iterator[str]:
-    """Serve files below a prefix; what is not there, hidden or not a GET is the application's."""
+    """Serve files below a prefix; what is not there, hidden, a directory or not a GET is the application's."""
     yield f"        location ^~ {prefix} {{"
-    yield f'            set $stoa_app "{route.label}"; {_same_path(route)}'
-    yield "            if ($stoa_never) { return 404; }"
+    yield f'            set $stoa_app "{route.label}"; {_same_path(route)} {_never(prefix)}'
     yield from _pages()
     yield f"            error_page 403 404 405 = {otherwise};"
-    yield "            log_not_found off;"
     yield from _file_words(route)
+    yield f"            try_files $uri {otherwise};"
+    yield f"            client_max_body_size {route.max_body};"
     yield "        }"
 
 
 def _files_only(route: Route, below: str) -> Iterator[str]:
+    start = f'set $stoa_app "{route.label}"; {_same_path(route)}'
     if route.name != "/":
-        yield f"        location = {route.name} {{ set $stoa_app \"{route.label}\"; {_same_path(route)} return 307 {below}$is_args$args; }}"
+        yield f"        location = {route.name} {{ {start} return 307 {below}$is_args$args; }}"
     yield f"        location {'' if below == '/' else '^~ '}{below} {{"
-    yield f'            set $stoa_app "{route.label}"; {_same_path(route)}'
-    if route.files.serve in (ServeFiles.ALWAYS, ServeFiles.CACHED):
-        yield "            if ($stoa_never) { return 404; }"
+    if _has_files(route):
+        yield f"            {start} {_never(below)}"
+        yield from _pages()
+        yield "            error_page 403 =404 /-/static/404.html;"
         yield "            index index.html;"
-        yield "            error_page 403 404 =404 /-/static/404.html;"
-        yield "            log_not_found off;"
         yield from _file_words(route)
     else:
-        yield "            return 404;"
+        yield f"            {start} return 404;"
     yield "        }"
 
 
+def _never(prefix: str) -> str:
+    """Answer 404 for what no route serves; the name itself may have a dot or ".py" in it."""
+    return f'if ($uri ~* "^{re.escape(prefix[:-1])}(?s:.*){NEVER}") {{ return 404; }}'
+
+
+CACHING = {ServeFiles.CACHED: "public, ", ServeFiles.SECURED: "private, "}
+
+
 def _file_words(route: Route) -> Iterator[str]:
-    cached = route.files.serve is ServeFiles.CACHED
     yield f"            alias files/{route.id}/;"
     yield "            disable_symlinks on from=$document_root;"
-    yield f'            add_header Cache-Control "{"public, " if cached else ""}max-age={route.files.timeout}";'
+    yield "            log_not_found off;"
+    yield f'            add_header Cache-Control "{CACHING.get(route.files.serve, "")}max-age={route.files.timeout}";'
     yield '            add_header X-Content-Type-Options "nosniff";'
-    yield f"            gzip on; gzip_vary on; gzip_min_length 512; gzip_types {ZIPPED};"
-    if cached:
+    yield f"            {CHARSET}"
+    yield f"            gzip on; gzip_vary on; gzip_proxied any; gzip_min_length 512; gzip_types {ZIPPED};"
+    if route.files.serve is ServeFiles.CACHED:
         yield "            open_file_cache max=2000 inactive=60s; open_file_cache_valid 5s; open_file_cache_errors off;"
 
 
 def _portal(settings: FrontSettings) -> Iterator[str]:
-    apps = settings.apps_url or _origin(settings.apps_listen)
+    apps = _checked_origin(settings.apps_url) or _origin(settings.apps_listen)
     yield "    server {"
     yield f"        listen {_address(settings.portal_listen)} default_server;"
     yield "        server_name _;"
     yield '        set $stoa_app "portal";'
     yield "        error_page 502 503 504 /-/static/portal.html;"
     yield "        error_page 413 /-/static/413.html;"
-    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; access_log off; }}"
+    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; {CHARSET} }}"
     yield "        location = / { return 302 /portal/; }"
     yield "        location = /portal { return 302 /portal/; }"
     yield "        location ^~ /portal/ {"
@@ -383,11 +436,18 @@ def _portal(settings: FrontSettings) -> Iterator[str]:
     yield "        }"
     yield "        location ^~ /portal/static/ {"
     yield f"            alias {_quoted(settings.static_dir / 'portal', '/')};"
-    yield '            access_log off; add_header Cache-Control "max-age=300"; add_header X-Content-Type-Options nosniff;'
-    yield f"            gzip on; gzip_vary on; gzip_types {ZIPPED};"
+    yield '            add_header Cache-Control "max-age=300"; add_header X-Content-Type-Options nosniff;'
+    yield f"            {CHARSET} gzip on; gzip_vary on; gzip_proxied any; gzip_types {ZIPPED};"
     yield "        }"
-    yield f"        location / {{ return 302 {apps}$request_uri; }}"
+    yield f"        location / {{ return 307 {apps}$request_uri; }}"
     yield "    }"
+
+
+def _checked_origin(url: str) -> str:
+    origin = url.rstrip("/")
+    if origin and not ORIGIN.fullmatch(origin):
+        raise RouteRefused(f"{url!r} is not an origin such as https://apps.example.com")
+    return origin
 
 
 def _origin(address: tuple[str, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -117,6 +118,7 @@ class FrontKeeper:
             binary=binary,
             workers=max(1, min(8, os.cpu_count() or 1)),
             as_root=os.geteuid() == 0 and not serving.user,
+            user=serving.user,
         )
 
     def _start(self) -> None:
@@ -134,6 +136,8 @@ class FrontKeeper:
             Path(STATE_SOCKET).unlink(missing_ok=True)
             state.bind(STATE_SOCKET)
             state.listen(64)
+            if self.serving.user:
+                shutil.chown(STATE_SOCKET, self.serving.user)
             self.own_keeper.hold("unix:state", {}, [state.fileno()])
 
     def _signal(self, number: int) -> None:

@@ -22,6 +22,7 @@ import pwd
 import re
 import resource
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -106,6 +107,8 @@ class Keeper:
     def _portal_socket(self) -> None:
         portal = socket.socket(socket.AF_UNIX)
         wire.bind(portal, self.run_dir / "portal.sock")
+        if self.user:
+            shutil.chown(self.run_dir / "portal.sock", self.user)  # The front speaks to it.
         portal.listen(2048)
         self.held["unix:portal"] = Held([portal.detach()], {})
 
