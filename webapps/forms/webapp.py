@@ -153,8 +153,9 @@ class WebAppForm(_ModelForm):
         self.fields["app_name"].required = self.fields["callable_name"].required = False
         self.fields["name"].widget.attrs |= {"autofocus": self.instance._state.adding, "spellcheck": "false"}
         self.fields["name"].widget.attrs |= {"autocapitalize": "off", "placeholder": "/csp/notes"}
-        self.fields["directory"].widget.attrs["data-follows"] = "id_name"
-        self.fields["directory"].widget.attrs["data-root"] = default_directory("/csp")
+        if self.instance._state.adding:  # A rename leaves the files where they are.
+            follows = {"data-follows": "id_name", "data-root": default_directory("/csp")}
+            self.fields["directory"].widget.attrs |= follows
         for name in ("kind", "protocol_type"):
             field = cast(forms.ChoiceField, self.fields[name])
             field.choices = [choice for choice in cast(Any, field.choices) if choice[0] != ""]
