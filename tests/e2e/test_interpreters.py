@@ -31,7 +31,9 @@ def interpreter(version: str) -> str:
     """Return an interpreter of a version that runs (pyenv's shims may not), or skip."""
     found = [shutil.which(f"python{version}"), *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
     for path in filter(None, found):
-        done = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             return done.stdout.strip()
     pytest.skip(f"there is no Python {version} here")

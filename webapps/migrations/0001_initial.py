@@ -3,8 +3,9 @@
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.text
-import webapps.validators
 from django.db import migrations, models
+
+import webapps.validators
 
 
 class Migration(migrations.Migration):

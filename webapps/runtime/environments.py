@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 Say = Callable[[str], None]
@@ -133,7 +133,7 @@ class Environment:
         return False
 
     def install(self, label: str, requirements: Path | None) -> bool:
-        """Build, writing each line to ``install.log`` as it comes and the end to ``install.json``; say if it went well."""
+        """Build, each line to ``install.log`` as it comes, the end to ``install.json``; say if it went well."""
         self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         started = now()
         with (self.directory / "install.running").open("w") as running:
@@ -191,9 +191,7 @@ def run(argv: list[str], say: Say) -> None:
 
 def _installer_environment() -> dict[str, str]:
     """Pass on what an installer needs (indexes, proxies, certificates), and nothing of Stoa's."""
-    passed = re.compile(
-        r"(UV_|PIP_|SSL_|REQUESTS_|LC_|XDG_)\w*|LANG|PATH|HOME|TMPDIR|(?i:(https?|no|all)_proxy)"
-    )
+    passed = re.compile(r"(UV_|PIP_|SSL_|REQUESTS_|LC_|XDG_)\w*|LANG|PATH|HOME|TMPDIR|(?i:(https?|no|all)_proxy)")
     environment = {name: value for name, value in os.environ.items() if passed.fullmatch(name)}
     return {**environment, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
@@ -204,7 +202,7 @@ def _file_name(label: str) -> str:
 
 def now() -> str:
     """Return the time as ISO 8601 UTC."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def main() -> int:

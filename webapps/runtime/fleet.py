@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import pwd
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import processes, wire
+from .appfiles import last_change, problem_of
 from .application import PAUSES, STEADY, Application, Failure, Instance, Worker
 from .events import Events
 from .keeper import PIPE, Held
@@ -26,8 +26,6 @@ from .zygotes import Zygote, Zygotes
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
 DRAIN = 35.0
-# How many files of a failed application are looked at each second.
-MOST_WATCHED = 200
 
 
 class Fleet:
@@ -137,7 +135,7 @@ class Fleet:
         application.watched = last_change(spec.directory)
         instance = Instance(spec, key, began=now, deadline=now + spec.limits.start_timeout)
         application.newcomer = instance
-        problem = _problem_of(spec)
+        problem = problem_of(spec)
         if problem:
             self._newcomer_failed(application, problem, patient=True)
             return
@@ -249,9 +247,7 @@ class Fleet:
         if message["ready"]:
             self._worker_ready(application, instance, worker)
         else:
-            self._worker_failed(
-                application, instance, message["reason"], message["detail"], message["remedy"]
-            )
+            self._worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
 
     def _close_ready(self, worker: Worker) -> None:
         if worker.ready_fd >= 0:
@@ -311,9 +307,7 @@ class Fleet:
         application.current, application.newcomer, application.failure = newcomer, None, None
         seconds = time.monotonic() - newcomer.began
         verb = "replaces generation " + str(old.key.revision) if old else "is running"
-        self.events.of_application(
-            application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)"
-        )
+        self.events.of_application(application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)")
         if old:
             self._leave(application, old, signal.SIGTERM)
 
@@ -352,9 +346,9 @@ class Fleet:
         known = self._forget_worker(key)
         if known is None:
             return
-        application, instance, worker = known
+        application, instance, _worker = known
         if instance is application.newcomer:
-            self._worker_failed(application, instance, f"{end_in_words(status)} before it was ready")
+            self._worker_failed(application, instance, f"{processes.end_in_words(status)} before it was ready")
         elif instance is application.current:
             self._crashed(application, instance, status)
         elif not instance.workers and instance in application.leaving:
@@ -383,7 +377,7 @@ class Fleet:
         pause = PAUSES[min(application.crashes, len(PAUSES) - 1)]
         application.crashes += 1
         again = "restarted at once" if not pause else f"it is started again after a pause of {pause:.0f} s"
-        reason = f"a worker {end_in_words(status)}; {again}"
+        reason = f"a worker {processes.end_in_words(status)}; {again}"
         self.events.of_application(application.label, instance.key.revision, reason)
         if instance.workers:
             instance.fork_at = time.monotonic() + pause
@@ -410,7 +404,10 @@ class Fleet:
     def _zygote_failed(self, zygote: Zygote) -> None:
         self.loop.unwatch(zygote.sock)
         self.zygotes.forget(zygote)
-        words = f"the interpreter {zygote.python} cannot run Stoa's zygote (CPython 3.10 or later is needed); messages.log has its words"
+        words = (
+            f"the interpreter {zygote.python} cannot run Stoa's zygote: CPython 3.10 or later is needed, "
+            "and messages.log has its words"
+        )
         for application in self.applications.values():
             if application.newcomer and application.newcomer.key.python == zygote.python:
                 for key in list(application.newcomer.workers):
@@ -434,9 +431,7 @@ class Fleet:
         """Kill workers that a zygote forked for a supervisor that died before it noted them."""
         for pid, key in children.items():
             if key not in self.workers:
-                processes.send_signal(
-                    int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True
-                )
+                processes.send_signal(int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True)
 
     def _release_zygotes(self) -> None:
         used = {instance.key.python for app in self.applications.values() for instance in app.instances()}
@@ -451,9 +446,7 @@ class Fleet:
         for key, kept in held.items():
             kind, _, name = key.partition(":")
             if kind == "socket":
-                self._application(int(name), kept.meta["label"]).listener = socket.socket(
-                    fileno=kept.fds.pop()
-                )
+                self._application(int(name), kept.meta["label"]).listener = socket.socket(fileno=kept.fds.pop())
             wire.close_all(kept.fds)
         alive = {key[7:]: kept.meta for key, kept in held.items() if key.startswith("worker:")}
         for key, meta in alive.items():
@@ -473,17 +466,13 @@ class Fleet:
         spec = AppSpec.from_dict(meta["spec"])
         worker = Worker(key, meta["pid"], meta["start"], meta["ready"])
         leaving = meta["leaving"] or not meta["ready"]
-        instance = self._adopted_instance(
-            application, Key(spec.revision, meta["python"]), spec, leaving=leaving
-        )
+        instance = self._adopted_instance(application, Key(spec.revision, meta["python"]), spec, leaving=leaving)
         instance.workers[key] = worker
         self.workers[key] = (application, instance, worker)
         if not worker.ready:
             self._signal(worker, signal.SIGKILL)
 
-    def _adopted_instance(
-        self, application: Application, key: Key, spec: AppSpec, *, leaving: bool
-    ) -> Instance:
+    def _adopted_instance(self, application: Application, key: Key, spec: AppSpec, *, leaving: bool) -> Instance:
         now = time.monotonic()
         known = application.leaving if leaving else [application.current] if application.current else []
         for instance in known:
@@ -501,48 +490,3 @@ class Fleet:
 
     def _application(self, app_id: int, label: str) -> Application:
         return self.applications.setdefault(app_id, Application(app_id, label))
-
-
-def _problem_of(spec: AppSpec) -> str:
-    """Say what can be seen to be wrong before anything is started."""
-    if not os.path.exists(spec.directory):
-        return f"the directory {spec.directory} does not exist; it is started as soon as it is there"
-    if not os.path.isdir(spec.directory):
-        return f"{spec.directory} is a file, and WSGI App Directory has to be a directory"
-    if not os.access(spec.directory, os.R_OK | os.X_OK):
-        return f"the directory {spec.directory} cannot be read by the user that Stoa runs as"
-    return ""
-
-
-def last_change(directory: str) -> int:
-    """Return a number that changes when Python files in a directory, or one level below it, do."""
-    seen = []
-    try:
-        for folder in (directory, *_folders(directory)):
-            with os.scandir(folder) as entries:
-                found = (entry for entry in entries if entry.name.endswith((".py", ".wsgi")))
-                seen += [
-                    (entry.path, entry.stat().st_mtime_ns) for entry in itertools.islice(found, MOST_WATCHED)
-                ]
-    except OSError:
-        return 0
-    return hash(tuple(sorted(seen))) or 1
-
-
-def _folders(directory: str) -> list[str]:
-    with os.scandir(directory) as entries:
-        found = (entry.path for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__")))
-        return list(itertools.islice(found, MOST_WATCHED // 10))
-
-
-def end_in_words(status: int | None) -> str:
-    """Say how a process ended: its exit status, or the signal where that is negative."""
-    if status is None:
-        return "ended"
-    if status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        return f"was killed by {name}"
-    return f"ended with status {status} (did it call sys.exit or os._exit?)"

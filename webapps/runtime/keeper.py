@@ -1,16 +1,17 @@
 """The keeper: holds what must not be lost, restarts what dies, decides nothing.
 
-Started as ``python -m webapps.runtime.keeper CONFIG LOCK_FD NAME=FD…`` by ``manage.py serve``: CONFIG is a JSON file with
-``run_dir``, ``log_dir``, ``python`` and ``children`` (name, argv, environment, source), LOCK_FD the lock that says that this
-home is in use, each NAME=FD a listening socket to hold.
+Started as ``python -m webapps.runtime.keeper CONFIG LOCK_FD NAME=FD…`` by ``manage.py serve``: CONFIG is a JSON
+file with ``run_dir``, ``log_dir``, ``python``, ``user`` and ``children`` (name, argv, environment, inherit), LOCK_FD
+the lock that says that this home is in use, each NAME=FD a listening socket to hold.
 
 It answers packets at ``keeper.sock`` from its own user only:
 
 1. ``hold`` key, meta, descriptors: keep them until ``drop``; ``meta`` changes what is noted; keys that begin with
    ``pipe:`` are handed to the log writer.
 2. ``list``: every key with its meta and descriptors, then ``{"end": true}``.
-3. ``start`` name, argv, environment, inherit (keys whose descriptors ``{fd:KEY}`` in argv and environment name), again,
-   as_user: start a child, and again whenever it ends, if ``again``; ``stop`` name: SIGTERM, and not again; ``signal`` name, number.
+3. ``start`` name, argv, environment, inherit (keys whose descriptors ``{fd:KEY}`` in argv and environment name),
+   again, as_user: start a child, and again whenever it ends, if ``again``. ``stop`` name: SIGTERM, and not again.
+   ``signal`` name, number.
 4. ``children``: the pids by name. ``ready`` text: print it. ``fail`` text: print it and end with status 1.
 """
 
@@ -162,10 +163,7 @@ class Keeper:
         try:
             return subprocess.Popen(  # noqa: S603
                 [_filled(word, fds) for word in child.argv],
-                env={
-                    name: _filled(value, fds)
-                    for name, value in {**self.environment, **child.environment}.items()
-                },
+                env={name: _filled(value, fds) for name, value in {**self.environment, **child.environment}.items()},
                 pass_fds=list(fds.values()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -270,9 +268,7 @@ class Keeper:
             try:
                 wire.send(self.log, {"attach": key, **held.meta}, held.fds)
             except OSError:
-                return (
-                    False  # It has died, and its successor is handed everything; or it has to catch up first.
-                )
+                return False  # It has died, and its successor is handed everything; or it has to catch up first.
         return True
 
     def _log_says(self, log: Any) -> None:
@@ -356,9 +352,7 @@ class Keeper:
         """Start a child, unless it is there."""
         name = request["name"]
         if name not in self.children:
-            child = Child(
-                name, *(request[key] for key in ("argv", "environment", "inherit", "again", "as_user"))
-            )
+            child = Child(name, *(request[key] for key in ("argv", "environment", "inherit", "again", "as_user")))
             self._add(child)
             self._start(child)
         wire.send(caller, self._pids())
@@ -387,9 +381,7 @@ class Keeper:
 
     def _pids(self) -> wire.Message:
         pids = {child.name: child.process.pid for child in self.children.values() if child.process}
-        return {
-            "children": pids | {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}
-        }
+        return {"children": pids | {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}}
 
     def do_ready(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """Tell the person at the terminal."""

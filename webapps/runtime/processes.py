@@ -72,10 +72,7 @@ def _has(pid: int, wanted: bytes) -> bool:
 
 def _is_front(pid: int, run_dir: Path) -> bool:
     try:
-        return (
-            os.readlink(f"/proc/{pid}/cwd") == str(run_dir)
-            and b"nginx" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
+        return os.readlink(f"/proc/{pid}/cwd") == str(run_dir) and b"nginx" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
@@ -123,3 +120,16 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def end_in_words(status: int | None) -> str:
+    """Say how a process ended: its exit status, or the signal where that is negative."""
+    if status is None:
+        return "ended"
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        return f"was killed by {name}"
+    return f"ended with status {status} (did it call sys.exit or os._exit?)"

@@ -143,7 +143,7 @@ class Zygote:
                 os.close(fd)
             spec = self.spec.AppSpec.from_dict(request["spec"])
             environment = {**self.environment, **request["environment"]}
-            self.instance.run(spec, environment, dict(zip(FDS, fds)))
+            self.instance.run(spec, environment, dict(zip(FDS, fds, strict=True)))
         finally:
             os._exit(70)
 
