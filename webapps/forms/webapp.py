@@ -29,7 +29,7 @@ HELP = {
     "directory": "Where the module is. Blank: follows the name.",
     "python_path": "Further directories to import from, one to a line.",
     "protocol_type": "wsgi for Flask, Django and Bottle; asgi for FastAPI, Starlette and Django’s asgi.py.",
-    "debug": "Edits are picked up by themselves and errors show their traceback in the browser. "
+    "debug": "Kept, and does not act yet: edits picked up by themselves, tracebacks in the browser. "
     "Never for an application that is open to all on a public address.",
     "resource": "Whoever enters must hold USE on it through a role. Blank: public.",
     "group_by_id": "Applications with the same id share a sign-in.",
@@ -84,6 +84,11 @@ SECURITY = (
     "cors_credentials",
 )
 FILES = (Pair("serve_files", "serve_files_timeout"), wide("path", spellcheck="false"))
+# What the runtime does not enforce yet is said where it is asked for.
+RUNTIME_LEAD = (
+    "The defaults do for most applications. Maximum processes, recycling, memory limit, sleep and health path "
+    "are kept and do not act yet."
+)
 RUNTIME = (
     Pair("processes_min", "processes_max"),
     Pair("threads", "max_requests"),
@@ -95,7 +100,7 @@ SECTIONS = (
     Section("General", *GENERAL),
     Section("Security", *SECURITY, lead="Who may enter, and what they are granted."),
     Section("Files", *FILES, lead="Who serves what lies below the name’s static."),
-    Section("Runtime", *RUNTIME, lead="The defaults do for most applications.", css_class="wsgi-only"),
+    Section("Runtime", *RUNTIME, lead=RUNTIME_LEAD, css_class="wsgi-only"),
     Section("Environment", "environment", css_class="wsgi-only"),
 )
 
