@@ -24,7 +24,6 @@ class Worker:
     pid: int = 0
     start: int = 0
     ready: bool = False
-    silent: bool = False
     ready_fd: int = -1
     message: bytes = b""
 

@@ -159,6 +159,7 @@ class Fleet:
             self._output(application, instance, worker, "err"),
         )
         worker.ready_fd = ready[0]
+        os.set_blocking(ready[0], False)
         self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
         try:
             zygote = self.zygotes.get(instance.key.python)
@@ -212,6 +213,8 @@ class Fleet:
         application, instance, worker = known
         worker.pid, worker.start = pid, start
         self._note_worker(application, instance, worker)
+        if instance in application.leaving:
+            self._signal(worker, signal.SIGKILL)  # It was given up before it had a process.
 
     def _note_worker(self, application: Application, instance: Instance, worker: Worker) -> None:
         """Have the keeper remember a worker, for the next supervisor."""
@@ -230,24 +233,34 @@ class Fleet:
         self.keeper.hold(f"worker:{worker.key}", meta)
 
     def _ready_says(self, key: str) -> None:
+        """Read what a newcomer says; all of it is there when it has closed its end."""
         known = self.workers.get(key)
         if known is None:
             return
-        application, instance, worker = known
-        data = os.read(worker.ready_fd, 65536)
+        worker = known[2]
+        try:
+            data = os.read(worker.ready_fd, 65536)
+        except BlockingIOError:
+            data = b""  # A process that the application forked holds the other end: what was said is all.
         worker.message += data
-        if data:
-            return
-        self._close_ready(worker)
+        if not data:
+            self._close_ready(worker)
+            self._heard(*known)
+
+    def _heard(self, application: Application, instance: Instance, worker: Worker) -> None:
         try:
             message = json.loads(worker.message)
         except ValueError:
-            worker.silent = True  # It ends, or has closed what is not its own; its end or the deadline tells.
-            return
+            return  # It said nothing: it ends, or has closed what is not its own. Its end or the deadline tells.
         if message["ready"]:
             self._worker_ready(application, instance, worker)
         else:
             self._worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
+
+    def _hear_the_rest(self, key: str) -> None:
+        """Read what a worker that has ended said last, before its end is judged."""
+        while key in self.workers and self.workers[key][2].ready_fd >= 0:
+            self._ready_says(key)
 
     def _close_ready(self, worker: Worker) -> None:
         if worker.ready_fd >= 0:
@@ -343,6 +356,7 @@ class Fleet:
     # Ends
 
     def _ended(self, key: str, status: int | None) -> None:
+        self._hear_the_rest(key)
         known = self._forget_worker(key)
         if known is None:
             return

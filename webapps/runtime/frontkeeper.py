@@ -136,6 +136,7 @@ class FrontKeeper:
             Path(STATE_SOCKET).unlink(missing_ok=True)
             state.bind(STATE_SOCKET)
             state.listen(64)
+            state.setblocking(False)
             if self.serving.user:
                 shutil.chown(STATE_SOCKET, self.serving.user)
             self.own_keeper.hold("unix:state", {}, [state.fileno()])

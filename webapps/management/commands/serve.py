@@ -245,6 +245,8 @@ def _listen(address: tuple[str, int], option: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(resolved)
         listener.listen(BACKLOG)
+        # nginx takes inherited sockets as they are: a worker that lost the race for a connection would wait in accept().
+        listener.setblocking(False)
     except OSError as error:
         words = error.strerror or str(error)
         raise CommandError(
