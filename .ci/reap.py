@@ -45,9 +45,7 @@ def main(command: list[str]) -> int:
     """Run the command; return its status, 124 when it took too long, 1 when it left a process."""
     become_subreaper()
     signal.signal(signal.SIGTERM, stop)
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert child.stdout is not None
     echo = Echo(child.stdout)
     echo.start()

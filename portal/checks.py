@@ -40,9 +40,7 @@ def check_addresses(**kwargs: Any) -> list[CheckMessage]:
             words = f"{name} is “{getattr(settings, name)}”, which is no address of a server."
             found.append(Error(words, hint=hint, id=identifier))
     if not found and _origin(settings.STOA_URL) == _origin(settings.STOA_PORTAL_URL):
-        hint = (
-            "Give the portal a port or a host name of its own: a hosted page could act as its administrator."
-        )
+        hint = "Give the portal a port or a host name of its own: a hosted page could act as its administrator."
         found.append(Error("STOA_URL and STOA_PORTAL_URL are the same origin.", hint=hint, id="stoa.E004"))
     found.extend(_check_proxies())
     return found
@@ -54,9 +52,7 @@ def _check_proxies() -> Iterator[CheckMessage]:
             ipaddress.ip_network(proxy, strict=False)
         except ValueError:
             hint = "Write addresses or networks with commas between them, for example 10.0.0.5,10.1.0.0/16."
-            yield Error(
-                f"STOA_TRUSTED_PROXIES has “{proxy}”, which is no address.", hint=hint, id="stoa.E005"
-            )
+            yield Error(f"STOA_TRUSTED_PROXIES has “{proxy}”, which is no address.", hint=hint, id="stoa.E005")
 
 
 @register()
@@ -73,11 +69,7 @@ def check_debug(**kwargs: Any) -> list[CheckMessage]:
     """Warn of Django's own error pages."""
     if not settings.DEBUG:
         return []
-    return [
-        checks.Warning(
-            "STOA_DEBUG is on.", hint="Unset it: error pages show settings and code.", id="stoa.W002"
-        )
-    ]
+    return [checks.Warning("STOA_DEBUG is on.", hint="Unset it: error pages show settings and code.", id="stoa.W002")]
 
 
 def _is_origin(url: str) -> bool:

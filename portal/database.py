@@ -26,9 +26,7 @@ def ensure() -> None:
     would cost every command a tenth of a second.
     """
     if connection.vendor == "unknown":
-        raise Unusable(
-            "DATABASE_URL is not understood; write postgresql://user:password@host/name, or unset it."
-        )
+        raise Unusable("DATABASE_URL is not understood; write postgresql://user:password@host/name, or unset it.")
     try:
         settings.STOA_HOME.mkdir(mode=0o711, parents=True, exist_ok=True)
         _make_private()
@@ -43,9 +41,7 @@ def ensure() -> None:
             "make it writable, or set STOA_HOME to a directory that is."
         ) from error
     except DatabaseError as error:
-        raise Unusable(
-            f"the database cannot be used ({error}); look at DATABASE_URL and STOA_HOME."
-        ) from error
+        raise Unusable(f"the database cannot be used ({error}); look at DATABASE_URL and STOA_HOME.") from error
 
 
 def _make_private() -> None:

@@ -130,9 +130,7 @@ class Stoa:
             check=False,
             **more,
         )
-        assert not check or done.returncode == 0, (
-            f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        )
+        assert not check or done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 
     def _environment(self) -> dict[str, str]:
@@ -216,21 +214,15 @@ class Stoa:
         timeout: float = 30,
     ) -> Answer:
         """Send one request and read the whole answer; redirects are not followed."""
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self.portal_port if portal else self.port, timeout=timeout
-        )
+        connection = http.client.HTTPConnection("127.0.0.1", self.portal_port if portal else self.port, timeout=timeout)
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             answer = connection.getresponse()
-            return Answer(
-                answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-            )
+            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
         finally:
             connection.close()
 
-    def eventually(
-        self, path: str, status: int = 200, text: str = "", deadline: float = 20, **more: Any
-    ) -> Answer:
+    def eventually(self, path: str, status: int = 200, text: str = "", deadline: float = 20, **more: Any) -> Answer:
         """Ask until the answer is as wished and every worker of the front would give it."""
         last: list[Answer] = []
 

@@ -145,9 +145,7 @@ def test_the_methods_of_authentication_are_numbers_or_macros(text, bits):
     assert parse_bits(text) == bits
 
 
-@pytest.mark.parametrize(
-    "text", ["", "+", "64+", "-1", "1e3", "0x40", "$$$Nobody", "AuthePassword", "9" * 40, "٦٤"]
-)
+@pytest.mark.parametrize("text", ["", "+", "64+", "-1", "1e3", "0x40", "$$$Nobody", "AuthePassword", "9" * 40, "٦٤"])
 def test_a_method_that_is_unknown_is_named_with_those_that_are_known(text):
     with pytest.raises(BadValue, match=r"\$\$\$AuthePassword"):
         parse_bits(text)

@@ -214,10 +214,7 @@ def test_it_serves_files_only_without_python(namespace: Namespace, directory: Pa
     assert form.is_valid(), form.errors
     found = errors(WebAppForm(filled(namespace, kind="files", app_name="")))
     assert "Files only means a Physical Path" in found["path"]
-    assert (
-        "There is no directory"
-        in errors(WebAppForm(filled(namespace, kind="files", path="/srv/x/y")))["path"]
-    )
+    assert "There is no directory" in errors(WebAppForm(filled(namespace, kind="files", path="/srv/x/y")))["path"]
 
 
 def test_it_keeps_the_bits_that_it_does_not_offer(webapp: WebApp, namespace: Namespace) -> None:
@@ -245,9 +242,7 @@ def test_it_copies_everything_but_the_name_and_the_secrets(webapp: WebApp) -> No
     assert "KEY" in html
 
 
-def test_it_keeps_a_secret_that_is_left_blank_and_never_shows_it(
-    webapp: WebApp, namespace: Namespace
-) -> None:
+def test_it_keeps_a_secret_that_is_left_blank_and_never_shows_it(webapp: WebApp, namespace: Namespace) -> None:
     webapp.environment = {"KEY": {"value": "hunter2", "secret": True}}
     webapp.save()
     assert "hunter2" not in WebAppForm(instance=webapp).as_p()
@@ -315,9 +310,7 @@ def test_it_creates_a_namespace_in_upper_case() -> None:
         ("os_user", "nobody-of-that-name", "no user"),
     ],
 )
-def test_it_names_the_cause_at_the_namespaces_field(
-    namespace: Namespace, field: str, value: str, words: str
-) -> None:
+def test_it_names_the_cause_at_the_namespaces_field(namespace: Namespace, field: str, value: str, words: str) -> None:
     data = {"name": "NEW", field: value}
     assert words in errors(NamespaceForm(data))[field]
 

@@ -132,9 +132,7 @@ def test_a_directory_that_does_not_exist_yet_is_a_warning(tmp_path, name):
 def test_the_published_files_make_what_they_say(tmp_path):
     merge_files([mapped(tmp_path, name) for name in CREATED])
     root = tmp_path / "irisdev"
-    made = WebApp.objects.order_by("name").values_list(
-        "name", "app_name", "callable_name", "directory", "path"
-    )
+    made = WebApp.objects.order_by("name").values_list("name", "app_name", "callable_name", "directory", "path")
     assert list(made) == [
         ("/django", "app.wsgi", "application", f"{root}/app/app/", ""),
         ("/django/static", "", "app", "", f"{root}/app/app/static/"),
@@ -216,9 +214,7 @@ def test_protocol_type_0_means_wsgi(merge, text):
 
 
 def test_session_and_csp_properties_are_kept_as_given(merge):
-    report = merge(
-        f'CreateApplication:Name=/a,NameSpace=USER,{WSGI},Type=2,timeout=900,LoginPage="a,b=c.csp",Foo=1'
-    )
+    report = merge(f'CreateApplication:Name=/a,NameSpace=USER,{WSGI},Type=2,timeout=900,LoginPage="a,b=c.csp",Foo=1')
     assert WebApp.objects.get().properties == {
         "Type": "2",
         "Timeout": "900",
@@ -257,9 +253,7 @@ def test_a_dotted_callable_is_kept_and_names_the_module_where_nothing_else_does(
 
 
 def test_a_path_without_a_class_is_files_only_whatever_else_is_said(merge, directory):
-    report = merge(
-        f"CreateApplication:Name=/files,NameSpace=USER,Path={directory},Type=2,LoginPage=x.csp,Recurse=1"
-    )
+    report = merge(f"CreateApplication:Name=/files,NameSpace=USER,Path={directory},Type=2,LoginPage=x.csp,Recurse=1")
     assert results(report) == ["created"]
     assert WebApp.objects.get().kind == Kind.FILES
 
@@ -274,9 +268,7 @@ def test_a_path_without_a_class_is_files_only_whatever_else_is_said(merge, direc
     ],
 )
 def test_an_application_of_another_kind_is_skipped_and_said(merge, properties, words):
-    report = merge(
-        f"CreateApplication:Name=/a,NameSpace=USER,{properties}", "ModifyApplication:Name=/a,Enabled=0"
-    )
+    report = merge(f"CreateApplication:Name=/a,NameSpace=USER,{properties}", "ModifyApplication:Name=/a,Enabled=0")
     assert results(report) == ["skipped", "skipped"]
     assert words in told(report)
     assert not WebApp.objects.exists()
@@ -289,16 +281,13 @@ def test_a_python_application_without_a_class_is_taken_and_said(merge):
 
 
 def test_a_missing_namespace_is_created_and_said_once(merge):
-    report = merge(
-        f"CreateApplication:Name=/a,NameSpace=new,{WSGI}", f"CreateApplication:Name=/b,NameSpace=NEW,{WSGI}"
-    )
+    report = merge(f"CreateApplication:Name=/a,NameSpace=new,{WSGI}", f"CreateApplication:Name=/b,NameSpace=NEW,{WSGI}")
     assert [row.words.count("Namespace NEW did not exist and was created.") for row in report.rows] == [1, 0]
 
 
 def test_several_hosts_carry_the_same_name(merge):
     lines = [
-        f"CreateApplication:Name=/a,{host}NameSpace=USER,{WSGI}"
-        for host in ("", "Host=A.example,", "Host=b.example,")
+        f"CreateApplication:Name=/a,{host}NameSpace=USER,{WSGI}" for host in ("", "Host=A.example,", "Host=b.example,")
     ]
     assert results(merge(*lines)) == ["created"] * 3
     assert results(merge(*lines, "DeleteApplication:Name=/a,Host=a.example")) == ["exists"] * 3 + ["deleted"]
@@ -497,9 +486,7 @@ def test_a_dry_run_reports_the_same_and_changes_nothing(merge, tmp_path):
     assert merge(*lines) == rehearsed
 
 
-def test_one_nudge_follows_however_many_lines_there_are(
-    merge, monkeypatch, django_capture_on_commit_callbacks
-):
+def test_one_nudge_follows_however_many_lines_there_are(merge, monkeypatch, django_capture_on_commit_callbacks):
     lines = [f"CreateApplication:Name=/a{number},NameSpace=USER,{WSGI}" for number in range(5)]
     with django_capture_on_commit_callbacks() as callbacks:
         merge(*lines)
@@ -510,9 +497,7 @@ def test_one_nudge_follows_however_many_lines_there_are(
 
 
 def test_a_thousand_lines_are_merged_in_two_seconds(merge):
-    lines = [
-        f"CreateApplication:Name=/m/{n},NameSpace=USER,WSGIAppLocation=/srv/{n},{WSGI}" for n in range(1000)
-    ]
+    lines = [f"CreateApplication:Name=/m/{n},NameSpace=USER,WSGIAppLocation=/srv/{n},{WSGI}" for n in range(1000)]
     began = time.perf_counter()
     report = merge(*lines)
     took = time.perf_counter() - began
@@ -522,9 +507,7 @@ def test_a_thousand_lines_are_merged_in_two_seconds(merge):
 
 
 def test_a_line_costs_few_queries(merge, django_assert_max_num_queries):
-    lines = [
-        f"CreateApplication:Name=/m/{n},NameSpace=USER,WSGIAppLocation=/srv/{n},{WSGI}" for n in range(50)
-    ]
+    lines = [f"CreateApplication:Name=/m/{n},NameSpace=USER,WSGIAppLocation=/srv/{n},{WSGI}" for n in range(50)]
     with django_assert_max_num_queries(50 * 6 + 20):
         merge(*lines)
 

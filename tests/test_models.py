@@ -54,9 +54,7 @@ def test_it_nudges_the_supervisor_once_the_change_is_committed(
 
 
 def test_it_brings_what_was_written_into_the_form_that_is_stored(namespace: Namespace) -> None:
-    webapp = WebApp(
-        name="/Csp/Shop/", host="Shop.Example.", namespace=namespace, app_name="app.py", protocol_type=0
-    )
+    webapp = WebApp(name="/Csp/Shop/", host="Shop.Example.", namespace=namespace, app_name="app.py", protocol_type=0)
     webapp.full_clean()
     assert (webapp.name, webapp.host, webapp.app_name) == ("/Csp/Shop", "shop.example", "app")
     assert webapp.protocol == "wsgi"
@@ -108,9 +106,7 @@ def test_it_does_not_delete_a_namespace_with_applications(webapp: WebApp, namesp
         namespace.delete()
 
 
-def test_it_tells_the_runtime_all_that_it_needs(
-    webapp: WebApp, namespace: Namespace, directory: Path
-) -> None:
+def test_it_tells_the_runtime_all_that_it_needs(webapp: WebApp, namespace: Namespace, directory: Path) -> None:
     namespace.environment = {
         "A": {"value": "1", "secret": False},
         "B": {"value": "namespace", "secret": False},

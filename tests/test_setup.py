@@ -59,9 +59,7 @@ def serve(
 ) -> subprocess.CompletedProcess[str]:
     command = [str(checkout / "script/serve"), *arguments]
     environment = {"PATH": str(path or "/usr/bin:/bin")}
-    return subprocess.run(
-        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize(

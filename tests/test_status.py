@@ -330,9 +330,7 @@ def test_install_does_not_take_an_earlier_end_for_its_own(supervisor, home, want
 
 
 def test_install_that_the_supervisor_refuses_says_why(supervisor, wants):
-    supervisor.on_install = lambda request: {
-        "error": "an installation into USER is under way; wait for its end"
-    }
+    supervisor.on_install = lambda request: {"error": "an installation into USER is under way; wait for its end"}
     with pytest.raises(CommandError, match="under way"):
         run("webapp", "install", "/csp/notes")
 

@@ -76,9 +76,7 @@ def test_it_understands_what_people_write(written: str, callable_name: str, mean
     assert validators.meant(written, callable_name) == meant
 
 
-@pytest.mark.parametrize(
-    "name", ["app", "shop.wsgi", "myapp.wsgi", "sub/my-app.wsgi", "my-app.wsgi", "app.py"]
-)
+@pytest.mark.parametrize("name", ["app", "shop.wsgi", "myapp.wsgi", "sub/my-app.wsgi", "my-app.wsgi", "app.py"])
 def test_it_takes_modules_and_scripts(name: str) -> None:
     validators.validate_app_name(name)
 

@@ -44,16 +44,12 @@ def running(**more: Any) -> dict[str, Any]:
 def addresses(webapp: WebApp, namespace: Namespace) -> list[str]:
     """List every page."""
     of_one = [reverse(f"webapps:{name}", args=[webapp.pk]) for name in PAGES_OF_ONE]
-    of_namespace = [
-        reverse(f"webapps:namespace_{name}", args=[namespace.name]) for name in ("edit", "delete")
-    ]
+    of_namespace = [reverse(f"webapps:namespace_{name}", args=[namespace.name]) for name in ("edit", "delete")]
     logs_ = [reverse("webapps:log", args=[which]) for which in ("applications", "stoa")]
     return [reverse(f"webapps:{name}") for name in PAGES] + of_one + of_namespace + logs_
 
 
-def test_it_shows_every_page_to_an_administrator(
-    administrator: Client, webapp: WebApp, namespace: Namespace
-) -> None:
+def test_it_shows_every_page_to_an_administrator(administrator: Client, webapp: WebApp, namespace: Namespace) -> None:
     for address in addresses(webapp, namespace):
         assert "<h1" in text(administrator.get(address)), address
 
@@ -105,9 +101,7 @@ def test_it_welcomes_whoever_has_nothing_yet(administrator: Client, stoa_home: P
 def test_it_lists_each_application_with_its_state(
     administrator: Client, webapp: WebApp, supervisor: FakeSupervisor, namespace: Namespace
 ) -> None:
-    WebApp.objects.create(
-        name="/shop", host="a.example", namespace=namespace, authe_enabled=32, enabled=False
-    )
+    WebApp.objects.create(name="/shop", host="a.example", namespace=namespace, authe_enabled=32, enabled=False)
     supervisor.facts = {str(webapp.pk): running(state="failed", reason="app raised <NameError>")}
     page = text(administrator.get("/portal/"))
     assert "app raised &lt;NameError&gt;" in page
@@ -169,17 +163,13 @@ def test_it_saves_a_new_application_and_says_where_it_is(
     assert 'Its address is <a href="http://testserver:8000/csp/notes/">' in page
 
 
-def test_it_saves_while_the_supervisor_is_down(
-    administrator: Client, namespace: Namespace, directory: Path
-) -> None:
+def test_it_saves_while_the_supervisor_is_down(administrator: Client, namespace: Namespace, directory: Path) -> None:
     response = administrator.post(reverse("webapps:create"), filled(namespace).dict())
     assert WebApp.objects.count() == 1
     assert "it will be live at" in said(response)
 
 
-def test_it_shows_what_is_wrong_and_saves_nothing(
-    administrator: Client, namespace: Namespace, stoa_home: Path
-) -> None:
+def test_it_shows_what_is_wrong_and_saves_nothing(administrator: Client, namespace: Namespace, stoa_home: Path) -> None:
     page = text(administrator.post(reverse("webapps:create"), filled(namespace).dict()))
     assert "Nothing is saved yet" in page
     assert "There is no directory" in page
@@ -187,9 +177,7 @@ def test_it_shows_what_is_wrong_and_saves_nothing(
     assert not WebApp.objects.exists()
 
 
-def test_it_makes_the_directory_when_asked(
-    administrator: Client, namespace: Namespace, stoa_home: Path
-) -> None:
+def test_it_makes_the_directory_when_asked(administrator: Client, namespace: Namespace, stoa_home: Path) -> None:
     data = filled(namespace, make_directory="on").dict()
     response = administrator.post(reverse("webapps:create"), data)
     assert "Made " in said(response)
@@ -267,9 +255,7 @@ def test_it_sets_the_protocol_with_one_click(administrator: Client, webapp: WebA
     assert WebApp.objects.get().protocol == "asgi"
 
 
-def test_it_says_what_nginx_refuses(
-    administrator: Client, webapp: WebApp, supervisor: FakeSupervisor
-) -> None:
+def test_it_says_what_nginx_refuses(administrator: Client, webapp: WebApp, supervisor: FakeSupervisor) -> None:
     supervisor.facts = {str(webapp.pk): running()}
     supervisor.front = {"error": "", "refused": {str(webapp.pk): "invalid path"}}
     assert "The front refuses its route: invalid path" in text(administrator.get("/portal/"))
@@ -282,9 +268,7 @@ def test_it_warns_of_debug_where_everybody_may_enter(administrator: Client, weba
     assert "DEBUG is on and the application is open to all" in page
 
 
-def test_it_disables_enables_and_reloads(
-    administrator: Client, webapp: WebApp, supervisor: FakeSupervisor
-) -> None:
+def test_it_disables_enables_and_reloads(administrator: Client, webapp: WebApp, supervisor: FakeSupervisor) -> None:
     administrator.post(reverse("webapps:disable", args=[webapp.pk]))
     assert not WebApp.objects.get().enabled
     administrator.post(reverse("webapps:enable", args=[webapp.pk]))
@@ -294,9 +278,7 @@ def test_it_disables_enables_and_reloads(
     assert WebApp.objects.get().revision == 4
 
 
-def test_it_asks_before_it_deletes_and_leaves_the_files(
-    administrator: Client, webapp: WebApp, directory: Path
-) -> None:
+def test_it_asks_before_it_deletes_and_leaves_the_files(administrator: Client, webapp: WebApp, directory: Path) -> None:
     address = reverse("webapps:delete", args=[webapp.pk])
     assert "The files stay" in text(administrator.get(address))
     assert WebApp.objects.exists()
@@ -332,9 +314,7 @@ def test_it_shows_how_the_installation_goes(
     place = stoa_home / "namespaces" / "USER"
     place.mkdir(parents=True)
     ended = '"started": "2026-11-21T08:00:00Z", "ended": "2026-11-21T08:01:00Z"'
-    (place / "install.json").write_text(
-        f'{{"state": "failed", "label": "/a", {ended}, "message": "No such thing"}}'
-    )
+    (place / "install.json").write_text(f'{{"state": "failed", "label": "/a", {ended}, "message": "No such thing"}}')
     (place / "install.log").write_text("Resolving <nothing>\n")
     page = text(administrator.get(reverse("webapps:install", args=[webapp.pk]), {"part": "install"}))
     assert "Failed" in page
@@ -373,9 +353,7 @@ def test_it_shows_the_system(administrator: Client, webapp: WebApp, supervisor: 
     assert "SQLite" in page
 
 
-def test_it_has_no_script_or_style_within_a_page(
-    administrator: Client, webapp: WebApp, namespace: Namespace
-) -> None:
+def test_it_has_no_script_or_style_within_a_page(administrator: Client, webapp: WebApp, namespace: Namespace) -> None:
     for address in addresses(webapp, namespace):
         page = text(administrator.get(address))
         assert " style=" not in page, address

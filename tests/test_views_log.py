@@ -33,17 +33,13 @@ def test_it_says_that_nothing_was_written(administrator: Client, stoa_home: Path
     assert administrator.get("/portal/log/applications/download").status_code == 404
 
 
-def test_it_shows_the_last_lines_by_application_and_text(
-    administrator: Client, log: Path, webapp: WebApp
-) -> None:
+def test_it_shows_the_last_lines_by_application_and_text(administrator: Client, log: Path, webapp: WebApp) -> None:
     write(log, "/csp/notes", "first <b>", "second")
     write(log, "/other", "third")
     page = administrator.get("/portal/log/applications").content.decode()
     assert "first &lt;b&gt;" in page
     assert "third" in page
-    page = administrator.get(
-        "/portal/log/applications", {"app": "/csp/notes", "q": "SECOND"}
-    ).content.decode()
+    page = administrator.get("/portal/log/applications", {"app": "/csp/notes", "q": "SECOND"}).content.decode()
     assert "second" in page
     assert "first" not in page
     assert "third" not in page
@@ -53,15 +49,11 @@ def test_it_gives_what_came_since_to_the_script(administrator: Client, log: Path
     write(log, "/a", "before")
     first = administrator.get("/portal/log/applications", {"part": "lines"})
     write(log, "/a", "after")
-    second = administrator.get(
-        "/portal/log/applications", {"part": "lines", "after": first["X-Log-Position"]}
-    )
+    second = administrator.get("/portal/log/applications", {"part": "lines", "after": first["X-Log-Position"]})
     assert b"before" in first.content
     assert b"before" not in second.content
     assert b"after" in second.content
-    third = administrator.get(
-        "/portal/log/applications", {"part": "lines", "after": second["X-Log-Position"]}
-    )
+    third = administrator.get("/portal/log/applications", {"part": "lines", "after": second["X-Log-Position"]})
     assert third.content.strip() == b""
 
 

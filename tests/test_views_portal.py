@@ -26,9 +26,7 @@ def test_it_signs_in_and_out(stranger: Client) -> None:
     assert "Sign in" in stranger.get("/portal/login").content.decode()
     wrong = stranger.post("/portal/login", {"username": "ada", "password": "wrong"})
     assert "do not match" in wrong.content.decode()
-    right = stranger.post(
-        "/portal/login", {"username": "ada", "password": "correct horse", "next": "/portal/system"}
-    )
+    right = stranger.post("/portal/login", {"username": "ada", "password": "correct horse", "next": "/portal/system"})
     assert right["Location"] == "/portal/system"
     cookie = stranger.cookies["stoa_session"]
     assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/portal/", True, "Lax")
@@ -98,9 +96,7 @@ def test_it_names_no_other_server_in_a_page(stranger: Client) -> None:
         ("STOA_HOME", Path("/proc/self/cmdline/below"), "stoa.E001"),
     ],
 )
-def test_it_reports_a_wrong_setting_with_a_hint(
-    settings: Any, name: str, value: Any, identifier: str
-) -> None:
+def test_it_reports_a_wrong_setting_with_a_hint(settings: Any, name: str, value: Any, identifier: str) -> None:
     setattr(settings, name, value)
     assert own_messages() == [identifier]
 

@@ -37,11 +37,7 @@ async def {callable}(scope, receive, send):
 def problem(directory: str) -> str:
     """Say why a directory cannot be used, "" when it can; it being absent is ``missing``'s to say."""
     if not os.path.isdir(directory):
-        return (
-            "This is a file, not a directory. Give the directory that it is in."
-            if os.path.exists(directory)
-            else ""
-        )
+        return "This is a file, not a directory. Give the directory that it is in." if os.path.exists(directory) else ""
     if not os.access(directory, os.R_OK | os.X_OK):
         return "Stoa may not read this directory. Change its permissions, or give another."
     return ""
@@ -103,9 +99,7 @@ def _modules(directory: str) -> list[str]:
 def installed_roots(interpreter: str, namespace_directory: str) -> list[str]:
     """List the directories of the packages that an interpreter or a namespace's environment has."""
     prefix = Path(interpreter).parent.parent if interpreter else Path(namespace_directory) / "env"
-    sites = sorted(prefix.glob("lib*/python3*/site-packages")) + sorted(
-        prefix.glob("lib/python3/dist-packages")
-    )
+    sites = sorted(prefix.glob("lib*/python3*/site-packages")) + sorted(prefix.glob("lib/python3/dist-packages"))
     return [str(site) for site in sites] + [line for site in sites for line in _linked(site)]
 
 

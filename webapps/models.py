@@ -34,12 +34,8 @@ class Change(models.Model):
 class Namespace(models.Model):
     """Where an application's Python process runs by default."""
 
-    name = models.CharField(
-        "Name", max_length=64, unique=True, validators=[validators.validate_namespace_name]
-    )
-    description = models.CharField(
-        "Description", max_length=256, blank=True, validators=[validators.validate_text]
-    )
+    name = models.CharField("Name", max_length=64, unique=True, validators=[validators.validate_namespace_name])
+    description = models.CharField("Description", max_length=256, blank=True, validators=[validators.validate_text])
     interpreter = models.CharField(
         "Python interpreter", max_length=256, blank=True, validators=[validators.validate_text]
     )
@@ -122,9 +118,7 @@ class WebApp(models.Model):
     # General
     name = models.CharField("Name", max_length=64, validators=[validators.validate_name])
     host = models.CharField("Host", max_length=253, blank=True, validators=[validators.validate_host])
-    description = models.CharField(
-        "Description", max_length=256, blank=True, validators=[validators.validate_text]
-    )
+    description = models.CharField("Description", max_length=256, blank=True, validators=[validators.validate_text])
     namespace = models.ForeignKey(Namespace, models.PROTECT, related_name="webapps", verbose_name="Namespace")
     is_namespace_default = models.BooleanField("Namespace Default Application", default=False)
     enabled = models.BooleanField("Enable Application", default=True)
@@ -153,12 +147,8 @@ class WebApp(models.Model):
     )
     debug = models.BooleanField("DEBUG", default=False)
     # Security
-    resource = models.CharField(
-        "Resource Required", max_length=64, blank=True, validators=[validators.validate_text]
-    )
-    group_by_id = models.CharField(
-        "Group by ID", max_length=64, blank=True, validators=[validators.validate_text]
-    )
+    resource = models.CharField("Resource Required", max_length=64, blank=True, validators=[validators.validate_text])
+    group_by_id = models.CharField("Group by ID", max_length=64, blank=True, validators=[validators.validate_text])
     authe_enabled = models.BigIntegerField(
         "Allowed Authentication Methods",
         default=Authentication.UNAUTHENTICATED,
@@ -179,13 +169,9 @@ class WebApp(models.Model):
     )
     cors_credentials = models.BooleanField("Allow credentials", default=True)
     # Files
-    serve_files = models.PositiveSmallIntegerField(
-        "Serve Files", choices=ServeFiles.choices, default=ServeFiles.ALWAYS
-    )
+    serve_files = models.PositiveSmallIntegerField("Serve Files", choices=ServeFiles.choices, default=ServeFiles.ALWAYS)
     serve_files_timeout = _number("Serve Files Timeout", 3600, 0, 10 * 365 * 86400)
-    path = models.CharField(
-        "Physical Path", max_length=256, blank=True, validators=[validators.validate_directory]
-    )
+    path = models.CharField("Physical Path", max_length=256, blank=True, validators=[validators.validate_directory])
     # What IRIS has and Stoa does not use, kept as given
     properties = models.JSONField(default=dict, blank=True)
     # Runtime

@@ -96,9 +96,7 @@ def validate_namespace_name(value: str) -> None:
             code="namespace",
         )
     if value in RESERVED_NAMESPACES:
-        raise ValidationError(
-            "%(name)s is reserved. Choose another name.", code="reserved", params={"name": value}
-        )
+        raise ValidationError("%(name)s is reserved. Choose another name.", code="reserved", params={"name": value})
 
 
 def meant(app_name: str, callable_name: str) -> tuple[str, str]:
@@ -217,9 +215,7 @@ def validate_variable(name: str) -> None:
 def validate_health_path(value: str) -> None:
     """Check the path below the name that tells whether the application is well."""
     if not re.fullmatch(r"/[A-Za-z0-9._~/%?=&-]*", value):
-        raise ValidationError(
-            "Give a path below the name that begins with “/”, for example /health.", code="health"
-        )
+        raise ValidationError("Give a path below the name that begins with “/”, for example /health.", code="health")
 
 
 def validate_match_roles(value: str) -> None:

@@ -97,9 +97,7 @@ def delete_post(number):
 @app.get("/comments")
 def list_comments():
     with Session(database.engine) as session:
-        return jsonify(
-            [comment.to_json() for comment in session.scalars(select(Comment).order_by(Comment.id))]
-        )
+        return jsonify([comment.to_json() for comment in session.scalars(select(Comment).order_by(Comment.id))])
 
 
 @app.post("/comments")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from functools import partial
 
 import pytest
 
@@ -45,15 +46,19 @@ def test_no_request_is_lost_while_generations_are_replaced(stoa: Stoa, protocol:
         client.start()
 
     for _number in range(REPLACEMENTS):
-        before = done[0]
         stoa.command("webapp", "reload", name)
-        wait_for(lambda before=before: done[0] > before + 20, 20, lambda: f"the clients go on {failures}")
+        enough = done[0] + 20
+        wait_for(partial(has_reached, done, enough), 20, lambda: f"the clients go on {failures}")
     stopping.set()
     for client in clients:
         client.join(30)
 
     assert failures == []
     assert stoa.status()[name]["generation"] == REPLACEMENTS + 1
+
+
+def has_reached(done: list[int], enough: int) -> bool:
+    return done[0] > enough
 
 
 def ask_on(stoa: Stoa, path: str, stopping: threading.Event, failures: list[str], done: list[int], kept: bool) -> None:

@@ -47,9 +47,7 @@ def load(
         ({"scripts/my-app.wsgi": WSGI}, "scripts/my-app.wsgi", "application"),
         ({"site/__init__.py": "", "site/wsgi.py": WSGI}, "site.wsgi", "application"),
         (
-            {
-                "app.py": f"def create_app():\n    {WSGI.replace(chr(10), chr(10) + '    ')}return application\n"
-            },
+            {"app.py": f"def create_app():\n    {WSGI.replace(chr(10), chr(10) + '    ')}return application\n"},
             "app",
             "create_app()",
         ),

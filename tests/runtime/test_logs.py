@@ -42,9 +42,7 @@ def test_a_line_of_an_application_is_taken_apart_as_it_was_made(log: Path) -> No
 
 def test_a_message_is_taken_apart_as_it_was_made(tmp_path: Path) -> None:
     path = tmp_path / "messages.log"
-    path.write_bytes(
-        logs.format_lines(WHEN, logs.message_prefix("supervisor", "warning"), ["g3 out is slow"])
-    )
+    path.write_bytes(logs.format_lines(WHEN, logs.message_prefix("supervisor", "warning"), ["g3 out is slow"]))
     (line,) = read_tail(path, label="supervisor").lines
     assert (line.source, line.level, line.generation, line.text) == (
         "supervisor",
@@ -116,9 +114,7 @@ def test_an_application_can_not_forge_a_line_of_another(log: Path) -> None:
     assert len(read_tail(log, label="/a").lines) == 1
 
 
-@pytest.mark.parametrize(
-    "label", ["/a g1 out x\n", "/a\u2003b", "/a\tb", "", None, 7, "/" + "x" * 5000, "\ud800"]
-)
+@pytest.mark.parametrize("label", ["/a g1 out x\n", "/a\u2003b", "/a\tb", "", None, 7, "/" + "x" * 5000, "\ud800"])
 def test_a_label_is_one_word_whatever_it_was(label: object) -> None:
     prefix = logs.webapp_prefix(label, "3\n", "x y")
     assert prefix.endswith(" g0 stoa ")
@@ -266,9 +262,7 @@ def test_a_position_moves_on_past_lines_that_are_not_wanted(log: Path) -> None:
     assert read_tail(log, after=tail.position).lines == []
 
 
-@pytest.mark.parametrize(
-    "after", ["", "x", "1", "-1:2:0", "1:1:zzzzzzzz", "9" * 400, "²:1:00000000", "1:1:0000000g"]
-)
+@pytest.mark.parametrize("after", ["", "x", "1", "-1:2:0", "1:1:zzzzzzzz", "9" * 400, "²:1:00000000", "1:1:0000000g"])
 def test_a_position_that_makes_no_sense_reads_as_none(log: Path, after: str) -> None:
     write(log, "/a", ["x"])
     tail = read_tail(log, after=after)

@@ -78,9 +78,7 @@ class Keeper:
 
     def event(self, event: object) -> None:
         """Write to the events pipe."""
-        os.write(
-            self._events_write, (event if isinstance(event, bytes) else json.dumps(event).encode()) + b"\n"
-        )
+        os.write(self._events_write, (event if isinstance(event, bytes) else json.dumps(event).encode()) + b"\n")
 
     def expect(self, *texts: str, path: Path | None = None, deadline: float = 10, **filters: Any) -> None:
         """Wait until exactly these lines are there."""
@@ -179,9 +177,7 @@ def test_output_of_stoas_own_processes_is_in_messages(keeper: Keeper) -> None:
 
 
 def test_events_of_both_files_are_written(keeper: Keeper) -> None:
-    keeper.event(
-        {"file": "WSGI", "label": "/a", "generation": 2, "stream": "stoa", "text": "failed:\nKeyError"}
-    )
+    keeper.event({"file": "WSGI", "label": "/a", "generation": 2, "stream": "stoa", "text": "failed:\nKeyError"})
     keeper.event({"file": "messages", "source": "supervisor", "level": "error", "text": "no front\x1b"})
     keeper.expect("failed:", "KeyError", label="/a", generation=2)
     keeper.expect(r"no front\x1b", path=keeper.messages, label="supervisor")
@@ -317,9 +313,7 @@ def test_it_rotates_at_ten_megabytes(keeper: Keeper) -> None:
     keeper.expect("first")
     with keeper.wsgi.open("ab") as file:
         file.write((b"x" * 1023 + b"\n") * 10_240)
-    wait_for(
-        lambda: os.write(writing, b"more\n") and keeper.wsgi.with_name("WSGI.log.1").exists(), interval=0.3
-    )
+    wait_for(lambda: os.write(writing, b"more\n") and keeper.wsgi.with_name("WSGI.log.1").exists(), interval=0.3)
     wait_for(lambda: read_tail(keeper.wsgi).lines[-1].text == "more")
     assert keeper.wsgi.stat().st_size < 10_000
 
@@ -438,8 +432,6 @@ def test_a_keeper_that_does_not_listen_is_not_waited_for(keeper: Keeper) -> None
 
 
 def test_it_says_how_it_is_used_when_it_is_used_wrongly() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "webapps.runtime.logwriter", "x"], cwd=ROOT, capture_output=True
-    )
+    ended = subprocess.run([sys.executable, "-m", "webapps.runtime.logwriter", "x"], cwd=ROOT, capture_output=True)
     assert ended.returncode == 2
     assert b"usage" in ended.stderr

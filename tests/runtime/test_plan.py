@@ -46,17 +46,13 @@ ONE, TWO = Key(1, "/venv/bin/python"), Key(2, "/venv/bin/python")
             [Step.FORK],
             id="a missing worker is started",
         ),
-        pytest.param(
-            ONE, Fact(bound=True, current=ONE, missing_workers=1, fork_at=9.0), [], id="after its pause"
-        ),
+        pytest.param(ONE, Fact(bound=True, current=ONE, missing_workers=1, fork_at=9.0), [], id="after its pause"),
         pytest.param(None, Fact(), [], id="nothing wished, nothing there"),
         pytest.param(None, Fact(bound=True, routed=True, current=ONE), [], id="the front lets go first"),
         pytest.param(None, Fact(bound=True, current=ONE), [Step.DRAIN], id="then the instance"),
         pytest.param(None, Fact(bound=True, leaving=True), [], id="the socket stays while one leaves"),
         pytest.param(None, Fact(bound=True), [Step.UNBIND], id="and goes last"),
-        pytest.param(
-            None, Fact(bound=True, newcomer=ONE, routed=True), [Step.DISCARD], id="a newcomer goes at once"
-        ),
+        pytest.param(None, Fact(bound=True, newcomer=ONE, routed=True), [Step.DISCARD], id="a newcomer goes at once"),
     ],
 )
 def test_it_plans_the_smallest_steps(wish: Key | None, fact: Fact, planned: list[Step]) -> None:

@@ -133,9 +133,7 @@ def test_a_post_that_is_not_whole_is_refused_in_json(posts: Rows, values: object
 
 def test_a_comment_needs_a_post_that_is_there(comments: Rows) -> None:
     for number in (999_999, 10**30):
-        answer = comments.client.post(
-            comments.address, json={"content": "To nobody", comments.post_field: number}
-        )
+        answer = comments.client.post(comments.address, json={"content": "To nobody", comments.post_field: number})
         assert answer.status_code in (400, 422)
 
 
@@ -163,9 +161,7 @@ def test_interop_tells_the_request(sample: Sample, client: httpx.Client, method:
 def test_every_link_and_file_of_the_index_page_works(sample: Sample, client: httpx.Client) -> None:
     page = client.get("")
     assert page.headers["content-type"].startswith("text/html")
-    links = [
-        link for link in re.findall(r'(?:href|src)="([^"]+)"', page.text) if not link.startswith("data:")
-    ]
+    links = [link for link in re.findall(r'(?:href|src)="([^"]+)"', page.text) if not link.startswith("data:")]
     assert "static/site.css" in links
     assert len(links) >= 7
     assert not [link for link in links if link.startswith(("/", "http"))], "links are relative"
@@ -309,9 +305,7 @@ def test_the_secret_of_django_is_made_for_the_owner_alone(django: Sample) -> Non
 
 
 def test_the_pins_of_the_samples_are_those_that_are_tested() -> None:
-    tested = (SAMPLES.parent / "requirements-dev.txt").read_text() + (
-        SAMPLES.parent / "requirements.txt"
-    ).read_text()
+    tested = (SAMPLES.parent / "requirements-dev.txt").read_text() + (SAMPLES.parent / "requirements.txt").read_text()
     for path in sorted(Path(SAMPLES).glob("*/requirements.txt")):
         pins = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         assert pins

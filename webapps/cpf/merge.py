@@ -233,9 +233,7 @@ def _check_default(webapp: WebApp) -> None:
 
 
 def _values(webapp: WebApp) -> dict[str, Any]:
-    return {
-        field.attname: copy.deepcopy(getattr(webapp, field.attname)) for field in WebApp._meta.concrete_fields
-    }
+    return {field.attname: copy.deepcopy(getattr(webapp, field.attname)) for field in WebApp._meta.concrete_fields}
 
 
 def _why_skipped(given: properties.Given) -> str:

@@ -17,9 +17,7 @@ MAX_BYTES = 16 << 20
 MAX_LINE = 64 << 10
 SECTION = re.compile(r"\[\s*([^\]]*?)\s*\]\s*$")
 ACTION = re.compile(r"([A-Za-z]\w*)\s*:\s*(.*)$", re.DOTALL)
-LINE_END = re.compile(
-    r"\r\n|\n|\r"
-)  # str.splitlines also splits at U+2028 and friends, which a value may hold
+LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines also splits at U+2028 and friends, which a value may hold
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 QUOTED = re.compile(r'"((?:[^"]|"")*)"[ \t]*')
 BARE = re.compile(r"[^,]*")
@@ -91,9 +89,7 @@ def _decode(path: Path, data: bytes) -> str:
         # error.object lacks the byte order mark, which has no line end: the line is right either way.
         line = len(LINE_END.findall(error.object[: error.start].decode("utf-8"))) + 1
         byte = error.object[error.start]
-        raise Unreadable(
-            f"{path}, line {line}: is not UTF-8 (byte 0x{byte:02X}); save the file as UTF-8."
-        ) from error
+        raise Unreadable(f"{path}, line {line}: is not UTF-8 (byte 0x{byte:02X}); save the file as UTF-8.") from error
 
 
 def parse(text: str) -> list[Action]:
@@ -118,9 +114,7 @@ def parse_line(number: int, line: str) -> Action:
     """Parse one line, ``Action:Property=value,…``."""
     match = ACTION.match(line)
     if match is None:
-        return Action(
-            number, "", subject=line, problem="This is no action: expected Action:Property=value,…."
-        )
+        return Action(number, "", subject=line, problem="This is no action: expected Action:Property=value,….")
     action, rest = match[1], match[2]
     try:
         subject, properties = parse_properties(rest)

@@ -132,12 +132,8 @@ def _fitted(columns: Sequence[int], width: int) -> list[int]:
     return [*fixed, first, last]
 
 
-def _lines(
-    row: Sequence[str], columns: Sequence[int], width: int | None, paint: Paint, right: bool
-) -> Iterator[str]:
-    cells = [
-        [cell] if width is None else _wrapped(cell, column) for cell, column in zip(row, columns, strict=True)
-    ]
+def _lines(row: Sequence[str], columns: Sequence[int], width: int | None, paint: Paint, right: bool) -> Iterator[str]:
+    cells = [[cell] if width is None else _wrapped(cell, column) for cell, column in zip(row, columns, strict=True)]
     for number in range(max(map(len, cells))):
         parts = [cell[number] if number < len(cell) else "" for cell in cells]
         padded = [part.ljust(column) for part, column in zip(parts, columns, strict=True)]

@@ -109,9 +109,7 @@ def check_interpreter(path: str) -> None:
         raise ValidationError(f"There is no program {path}. Give the path of a Python interpreter.")
     version = _version(path)
     if version is None:
-        raise ValidationError(
-            f"{path} does not answer as Python does. Give the path of a Python interpreter."
-        )
+        raise ValidationError(f"{path} does not answer as Python does. Give the path of a Python interpreter.")
     if version < OLDEST:
         raise ValidationError(f"{path} is Python {version[0]}.{version[1]}. Stoa needs 3.10 or newer.")
 

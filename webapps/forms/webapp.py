@@ -151,9 +151,7 @@ class WebAppForm(_ModelForm):
         for name, text in HELP.items():
             self.fields[name].help_text = text
         if not self.instance._state.adding:
-            self.fields[
-                "name"
-            ].help_text += " A changed name or host changes the address: the old one answers 404."
+            self.fields["name"].help_text += " A changed name or host changes the address: the old one answers 404."
         mark(self, "name", "namespace", "app_name", "callable_name")
         self.fields["app_name"].required = self.fields["callable_name"].required = False
         self.fields["name"].widget.attrs |= {"autofocus": self.instance._state.adding, "spellcheck": "false"}
@@ -166,9 +164,7 @@ class WebAppForm(_ModelForm):
             field.choices = [choice for choice in cast(Any, field.choices) if choice[0] != ""]
         namespaces = cast("forms.ModelChoiceField[Namespace]", self.fields["namespace"])
         namespaces.empty_label = "Choose a namespace"
-        namespaces.error_messages["invalid_choice"] = (
-            "There is no such namespace. Create it first, or choose another."
-        )
+        namespaces.error_messages["invalid_choice"] = "There is no such namespace. Create it first, or choose another."
         cast(EnvironmentField, self.fields["environment"]).stored = dict(self.instance.environment or {})
 
     @property
@@ -215,18 +211,14 @@ class WebAppForm(_ModelForm):
         others = WebApp.objects.exclude(pk=self.instance.pk)
         other = others.filter(name__iexact=cleaned["name"], host__iexact=cleaned["host"]).first()
         if other:
-            self.add_error(
-                "name", f"{other.label} is taken (case does not count). Choose another name, or a host."
-            )
+            self.add_error("name", f"{other.label} is taken (case does not count). Choose another name, or a host.")
 
     def _check_default(self, cleaned: dict[str, Any]) -> None:
         if not cleaned.get("is_namespace_default") or not cleaned.get("namespace"):
             return
         others = WebApp.objects.exclude(pk=self.instance.pk).filter(is_namespace_default=True)
         if other := others.filter(namespace=cleaned["namespace"]).first():
-            text = (
-                f"{other.label} is the default application of {cleaned['namespace']}. Untick it there first."
-            )
+            text = f"{other.label} is the default application of {cleaned['namespace']}. Untick it there first."
             self.add_error("is_namespace_default", text)
 
     def _check_wsgi(self, cleaned: dict[str, Any]) -> None:
@@ -309,8 +301,7 @@ def copied(source: WebApp) -> dict[str, Any]:
     for name in ("name", "is_namespace_default"):
         initial.pop(name)
     initial["environment"] = {
-        name: {**entry, "value": ""} if entry["secret"] else entry
-        for name, entry in source.environment.items()
+        name: {**entry, "value": ""} if entry["secret"] else entry for name, entry in source.environment.items()
     }
     initial["authe_enabled"] = source.authe_enabled & sum(Authentication.values)
     return initial

@@ -24,7 +24,7 @@ NAMESPACE = re.compile(r"%?[A-Z][A-Z0-9_-]{0,63}")
 # Kept free of anything that backtracks: a path may be 32 kB long.
 NEVER = r"(?:/\.|\.py|\.wsgi(?:/|$)|\.sqlite3)"
 
-# Stands above the lines of a route, so that nginx's complaint about one of them can be laid at its door; 0: of no route.
+# Stands above the lines of a route, so that nginx's complaint about one can be laid at its door; 0: of no route.
 MARK = "# route "
 
 # How long (seconds) a WebSocket may be silent.
@@ -176,12 +176,14 @@ def _http(settings: FrontSettings) -> Iterator[str]:
         proxy_set_header X-Forwarded-Proto $stoa_scheme;
         proxy_set_header X-Forwarded-Host $stoa_host;
         proxy_set_header X-Forwarded-Port $stoa_port;
-        proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset Expires Cache-Control Set-Cookie Vary;
+        proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset
+            Expires Cache-Control Set-Cookie Vary;
         map $stoa_app $stoa_logged { default $stoa_app; "" "-"; }
         map $request_uri $stoa_log { default 1; "~^/(?:-|portal)/static/" 0; }
         map $http_upgrade $stoa_upgrade { default ""; "~*^websocket$" websocket; }
         map $stoa_upgrade $stoa_connection { default ""; websocket upgrade; }
-        log_format stoa escape=default '$time_iso8601 $stoa_logged $remote_addr "$request_method $request_uri $server_protocol" $status $body_bytes_sent $request_time';
+        log_format stoa escape=default '$time_iso8601 $stoa_logged $remote_addr '
+            '"$request_method $request_uri $server_protocol" $status $body_bytes_sent $request_time';
         """
     )
     yield f"    access_log {_quoted(settings.access_log)} stoa if=$stoa_log;"
@@ -223,7 +225,8 @@ def _trust(proxies: tuple[str, ...]) -> Iterator[str]:
     yield "        default 0;"
     yield from (f"        {proxy} 1;" for proxy in trusted)
     yield "    }"
-    yield '    map "$stoa_trusted:$http_x_forwarded_proto" $stoa_scheme { default $scheme; 1:https https; 1:http http; }'
+    forwarded = '"$stoa_trusted:$http_x_forwarded_proto"'
+    yield f"    map {forwarded} $stoa_scheme {{ default $scheme; 1:https https; 1:http http; }}"
     for proxy in trusted:
         yield f"    set_real_ip_from {proxy};"
     if trusted:
@@ -275,7 +278,8 @@ def _server(settings: FrontSettings, host: str, routes: Sequence[Route], default
     yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; {CHARSET} }}"
     for page in ("502", "503", "504"):
         yield f"        location = /-/static/{page}.html {{"
-        yield f"            alias {_quoted(settings.static_dir / 'front' / f'{page}.html')}; add_header Retry-After 5 always;"
+        yield f"            alias {_quoted(settings.static_dir / 'front' / f'{page}.html')};"
+        yield "            add_header Retry-After 5 always;"
         yield '            add_header Cache-Control "no-store" always;'
         yield "        }"
     yield "        location ^~ /-/ { return 404; }"

@@ -6,6 +6,7 @@ application is, and hidden from it.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import json
 import os
@@ -19,7 +20,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
+from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -129,14 +132,46 @@ class WsgiWorker(_SaysReady, ThreadWorker):  # type: ignore[misc]
         self.handle_exit(sig, frame)
 
 
+class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
+    """A connection that is closed only after the front has been told so.
+
+    gunicorn decides once when it writes the head of a response and once more after it: a SIGTERM in between would
+    close a connection on which the front is already sending its next request (replacement.md, section 2).
+    """
+
+    _told: tuple[Any, bool] = (None, False)
+
+    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
+        if self._told[0] is not request:
+            closing = super()._will_close(request, response_requires_close) or self.worker.draining
+            self._told = (request, closing)
+        return self._told[1]
+
+
 class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
     """gunicorn's asgi worker without an arbiter."""
 
-    def handle_quit_signal(self) -> None:
-        """Leave as for SIGTERM."""
-        self.handle_exit_signal()
+    draining = False
+
+    def handle_exit_signal(self) -> None:
+        """Accept nothing more, answer what is there with ``Connection: close``, and leave when the front has gone."""
+        if not self.draining:
+            self.draining = True
+            self.drain = self.loop.create_task(self._drain())
+
+    handle_quit_signal = handle_exit_signal
+
+    async def _drain(self) -> None:
+        for server in self.servers:
+            server.close()
+        deadline = self.loop.time() + GRACE
+        await asyncio.sleep(0.05)  # What was accepted just now is counted a moment later.
+        while self.nr_conns and self.loop.time() < deadline:
+            await asyncio.sleep(0.05)
+        self.alive = False
 
 
+gasgi.ASGIProtocol = AsgiProtocol
 WORKERS = {Protocol.WSGI: WsgiWorker, Protocol.ASGI: AsgiWorker}
 
 
@@ -199,9 +234,7 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     try:
         os.chdir(spec.directory)
     except OSError as error:
-        raise loader.LoadError(
-            f"the directory {spec.directory} cannot be entered: {error.strerror}"
-        ) from None
+        raise loader.LoadError(f"the directory {spec.directory} cannot be entered: {error.strerror}") from None
     _set_path(spec)
     sys.argv = [spec.module]
     _hide_stoa()
@@ -245,9 +278,7 @@ def _hide_stoa() -> None:
 def _serve(spec: AppSpec, listener: int, ready: Ready) -> None:
     log = WorkerLog()
     application = loader.load(spec.directory, spec.module, spec.callable, spec.protocol.value)
-    guarded = (
-        guard.asgi(application) if spec.protocol is Protocol.ASGI else guard.wsgi(application, spec.mount)
-    )
+    guarded = guard.asgi(application) if spec.protocol is Protocol.ASGI else guard.wsgi(application, spec.mount)
     config = _config(spec)
     sock = Listener(socket.socket(fileno=listener))
     worker = WORKERS[spec.protocol](
@@ -274,7 +305,8 @@ def _config(spec: AppSpec) -> Config:
         "threads": spec.limits.threads,
         "worker_connections": 1000,
         "keepalive": KEEPALIVE,
-        "graceful_timeout": GRACE,
+        # The asgi worker has drained before it counts this.
+        "graceful_timeout": 1 if spec.protocol is Protocol.ASGI else GRACE,
         "timeout": spec.limits.request_timeout,
         "root_path": spec.mount,
         "forwarder_headers": "",

@@ -107,11 +107,7 @@ def _import(directory: str, name: str) -> ModuleType:
             return _import_file(os.path.join(directory, name))
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if (
-            not _is_file(directory, name)
-            and error.name
-            and (name == error.name or name.startswith(error.name + "."))
-        ):
+        if not _is_file(directory, name) and error.name and (name == error.name or name.startswith(error.name + ".")):
             raise LoadError(_no_such_module(directory, name)) from None
         raise _raised(error, name) from error
     except FileNotFoundError as error:
@@ -257,11 +253,7 @@ def _check_protocol(application: Any, protocol: str) -> None:
 
 def spoken_by(application: Any) -> str:
     """Tell "asgi" or "wsgi" by how it wants to be called (ASGI 3: async, three arguments; PEP 3333: two), or ""."""
-    call = (
-        application
-        if inspect.isroutine(application) or inspect.isclass(application)
-        else type(application).__call__
-    )
+    call = application if inspect.isroutine(application) or inspect.isclass(application) else type(application).__call__
     while isinstance(call, functools.partial) or hasattr(call, "__wrapped__"):
         call = call.func if isinstance(call, functools.partial) else call.__wrapped__
     if inspect.iscoroutinefunction(call):
@@ -279,9 +271,7 @@ def _positional(application: Any) -> int:
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return -1
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(
-        1 for parameter in parameters if parameter.kind in positional and parameter.default is parameter.empty
-    )
+    return sum(1 for parameter in parameters if parameter.kind in positional and parameter.default is parameter.empty)
 
 
 def _names_asgi(application: Any) -> bool:

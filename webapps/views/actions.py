@@ -49,9 +49,7 @@ def reload(request: HttpRequest, pk: int) -> HttpResponse:
         text = "Stoa’s supervisor is not running: {} starts anew when Stoa runs."
         messages.warning(request, text.format(webapp.label))
     else:
-        messages.success(
-            request, f"{webapp.label} starts anew; the old one serves until the new one is ready."
-        )
+        messages.success(request, f"{webapp.label} starts anew; the old one serves until the new one is ready.")
     return redirect("webapps:detail", pk)
 
 

@@ -44,9 +44,7 @@ def install(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _begin(request: HttpRequest, webapp: WebApp, requirements: str) -> HttpResponse:
     if not os.path.isfile(requirements):
-        messages.error(
-            request, f"There is no {requirements}. Put the packages that the application needs there."
-        )
+        messages.error(request, f"There is no {requirements}. Put the packages that the application needs there.")
     elif error := control.install(
         pk=webapp.pk, label=webapp.label, namespace=webapp.namespace.name, requirements=requirements
     ):

@@ -78,6 +78,4 @@ def download(request: HttpRequest, which: str) -> HttpResponseBase:
         content = file.open("rb")
     except OSError:
         raise Http404 from None
-    return FileResponse(
-        content, as_attachment=True, filename=file.name, content_type="text/plain; charset=utf-8"
-    )
+    return FileResponse(content, as_attachment=True, filename=file.name, content_type="text/plain; charset=utf-8")

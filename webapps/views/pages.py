@@ -84,9 +84,7 @@ def webapp_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def last_lines(webapp: WebApp) -> list[Any]:
     """Return the last lines that an application printed, none where the log cannot be read."""
     try:
-        return list(
-            read_tail(settings.STOA_HOME / "log" / "WSGI.log", lines=LAST_LINES, label=webapp.label).lines
-        )
+        return list(read_tail(settings.STOA_HOME / "log" / "WSGI.log", lines=LAST_LINES, label=webapp.label).lines)
     except OSError:
         return []
 

@@ -43,16 +43,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the addresses; --home is read by manage.py, before the settings are."""
-        parser.add_argument(
-            "--host", default="127.0.0.1", help="address of both ports (default: %(default)s)"
-        )
-        parser.add_argument(
-            "--port", type=_port, default=8000, help="port of the applications (default: %(default)s)"
-        )
+        parser.add_argument("--host", default="127.0.0.1", help="address of both ports (default: %(default)s)")
+        parser.add_argument("--port", type=_port, default=8000, help="port of the applications (default: %(default)s)")
         parser.add_argument("--portal-host", help="address of the portal (default: as --host)")
-        parser.add_argument(
-            "--portal-port", type=_port, default=8080, help="port of the portal (default: %(default)s)"
-        )
+        parser.add_argument("--portal-port", type=_port, default=8080, help="port of the portal (default: %(default)s)")
         parser.add_argument("--home", help="directory of all of Stoa's data (default: STOA_HOME, else var)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -245,11 +239,9 @@ def _listen(address: tuple[str, int], option: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(resolved)
         listener.listen(BACKLOG)
-        # nginx takes inherited sockets as they are: a worker that lost the race for a connection would wait in accept().
+        # nginx takes inherited sockets as they are: a worker that lost the race for one would wait in accept().
         listener.setblocking(False)
     except OSError as error:
         words = error.strerror or str(error)
-        raise CommandError(
-            f"{host}:{port} cannot be used ({words}); free it or choose another with {option}"
-        ) from None
+        raise CommandError(f"{host}:{port} cannot be used ({words}); free it or choose another with {option}") from None
     return listener

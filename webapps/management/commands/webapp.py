@@ -66,9 +66,7 @@ class Command(BaseCommand):
     def _reload(self, webapp: WebApp, timeout: float | None) -> None:
         if not webapp.enabled:
             raise CommandError(f"{webapp} is disabled, so nothing runs; enable it instead.")
-        webapp.save(
-            update_fields=["modified"]
-        )  # Every save is a new revision; its other fields may have changed.
+        webapp.save(update_fields=["modified"])  # Every save is a new revision; its other fields may have changed.
         if control.status() is None:
             raise CommandError(f"{START} {webapp} is saved, and will be live then.", returncode=STOPPED)
         if webapp.kind == Kind.FILES:
@@ -96,9 +94,7 @@ class Command(BaseCommand):
         if state == "running":
             self._succeed(f"{webapp}: generation {fact['generation']} runs.")
         elif state == "asleep":
-            self._succeed(
-                f"{webapp} is asleep; generation {fact['generation']} starts with the next request."
-            )
+            self._succeed(f"{webapp} is asleep; generation {fact['generation']} starts with the next request.")
         return state in ("running", "asleep")
 
     def _succeed(self, text: str) -> None:
@@ -214,7 +210,5 @@ def _wait_for_the_beginning(environment: Environment, before: tuple[int, int] | 
     end = time.monotonic() + BEGIN
     while _stamp(environment) == before:
         if time.monotonic() > end:
-            raise CommandError(
-                f"The installation did not begin within {BEGIN} seconds; look at messages.log."
-            )
+            raise CommandError(f"The installation did not begin within {BEGIN} seconds; look at messages.log.")
         time.sleep(POLL)
