@@ -37,7 +37,8 @@ def test_no_request_is_lost_while_generations_are_replaced(stoa: Stoa, protocol:
     name = f"/replaced/{protocol}"
     stoa.create(name, stoa.write(f"replaced/{protocol}", {"app.py": source}), WSGIType=protocol)
     stoa.eventually(f"{name}/")
-    stopping, failures, done = threading.Event(), [], [0]
+    stopping, done = threading.Event(), [0]
+    failures: list[str] = []
     clients = [
         threading.Thread(target=ask_on, args=(stoa, f"{name}/", stopping, failures, done, kept))
         for kept in (True, True, False)
