@@ -192,10 +192,14 @@ class Stoa:
         )
         return self.status()[name]
 
-    def log(self, name: str) -> str:
-        """Return the end of a log."""
+    def logged(self, name: str) -> str:
+        """Return a whole log."""
         path = self.home / "log" / f"{name}.log"
-        return f"\n== {name}.log\n" + path.read_text(errors="replace")[-6000:] if path.exists() else ""
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def log(self, name: str) -> str:
+        """Return the end of a log, for the message of a failure."""
+        return f"\n== {name}.log\n" + self.logged(name)[-6000:]
 
     # Requests
 

@@ -58,7 +58,7 @@ def test_one_that_never_becomes_ready_is_stopped_after_its_start_timeout(stoa: S
     row = stoa.wait_for_state("/bad/hangs", "failed")
 
     assert "was not ready within 1 seconds and was stopped" in row["reason"]
-    assert "about to wait" in stoa.log("WSGI")
+    assert "about to wait" in stoa.logged("WSGI")
     stoa.merge("DeleteApplication:Name=/bad/hangs")
 
 
@@ -76,11 +76,11 @@ def test_an_answer_of_str_is_named(stoa: Stoa, answer: str) -> None:
     stoa.merge("DeleteApplication:Name=/bad/str")
     stoa.create("/bad/str", directory)
     stoa.wait_for_state("/bad/str", "running")
-    before = stoa.log("WSGI").count("PEP 3333 requires bytes")
+    before = stoa.logged("WSGI").count("PEP 3333 requires bytes")
 
     assert stoa.eventually("/bad/str/", status=500).status == 500
 
-    wait_for(lambda: stoa.log("WSGI").count("PEP 3333 requires bytes") > before, 5, lambda: stoa.log("WSGI"))
+    wait_for(lambda: stoa.logged("WSGI").count("PEP 3333 requires bytes") > before, 5, lambda: stoa.log("WSGI"))
 
 
 def test_lines_of_several_applications_are_neither_torn_nor_forged(stoa: Stoa) -> None:

@@ -216,6 +216,7 @@ def test_a_keyboard_is_enough_to_sign_in_and_save(stoa: Stoa, arrive: Arrive) ->
     visitor = arrive()
     visitor.open()
     keyboard = visitor.page.keyboard
+    expect(visitor.page.get_by_label("User name")).to_be_focused()
     for word, key in (("admin", "Tab"), ("secret-of-the-test", "Enter")):
         keyboard.type(word)
         keyboard.press(key)

@@ -189,7 +189,7 @@ def test_a_raw_application_passes_wsgirefs_validator(host: Stoa) -> None:
     assert host.get("/fw/raw/unchanged").status == 304
     head = host.ask("HEAD", "/fw/raw/")
     assert (head.status, head.body) == (200, b"")
-    assert "AssertionError" not in host.log("WSGI")
+    assert "AssertionError" not in host.logged("WSGI")
 
 
 @pytest.mark.parametrize("name", ["raw", "flask"])
@@ -256,7 +256,7 @@ def test_starlettes_lifespan_state_links_and_streams_work(host: Stoa) -> None:
         "/fw/starlette",
     ]
     assert host.get("/fw/starlette/stream").text == "onetwo"
-    assert "lifespan began" in host.log("WSGI")
+    assert "lifespan began" in host.logged("WSGI")
 
 
 def test_websockets_echo(host: Stoa) -> None:

@@ -73,4 +73,4 @@ def test_environment_variables_of_namespace_and_application_reach_it(stoa: Stoa)
     environment = json.loads(stoa.eventually("/variables/", text="COLOUR").text)["environment"]
 
     assert (environment["COLOUR"], environment["TOKEN"]) == ("red", "only-of-this-application")
-    assert "only-of-this-application" not in stoa.log("messages")
+    assert "only-of-this-application" not in stoa.logged("messages")
