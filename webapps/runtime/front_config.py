@@ -45,16 +45,12 @@ TYPES = """\
     default_type application/octet-stream;
 """
 
-# text/html is one of each by nginx's own rule.
-CHARSET = (
-    "charset utf-8; charset_types text/css text/plain text/csv text/xml text/javascript application/json "
-    "application/manifest+json text/calendar text/vtt image/svg+xml;"
-)
-
-ZIPPED = (
+# What has a charset and what is compressed, where a location asks for it; text/html always is, by nginx's own rule.
+TEXTS = (
     "text/css text/plain text/csv text/xml text/javascript application/json application/manifest+json "
-    "application/wasm application/rss+xml application/atom+xml image/svg+xml image/bmp text/calendar text/vtt"
+    "text/calendar text/vtt image/svg+xml"
 )
+ZIPPED = f"{TEXTS} application/wasm application/rss+xml application/atom+xml image/bmp"
 
 # What a client may not tell an application: the front says it, or nobody does. "Proxy" is httpoxy (CVE-2016-5385);
 # names with an underscore never come as far as here (underscores_in_headers).
@@ -176,16 +172,20 @@ def _http(settings: FrontSettings) -> Iterator[str]:
         proxy_set_header X-Forwarded-Proto $stoa_scheme;
         proxy_set_header X-Forwarded-Host $stoa_host;
         proxy_set_header X-Forwarded-Port $stoa_port;
-        proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset
-            Expires Cache-Control Set-Cookie Vary;
+        proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset;
         map $stoa_app $stoa_logged { default $stoa_app; "" "-"; }
         map $request_uri $stoa_log { default 1; "~^/(?:-|portal)/static/" 0; }
         map $http_upgrade $stoa_upgrade { default ""; "~*^websocket$" websocket; }
         map $stoa_upgrade $stoa_connection { default ""; websocket upgrade; }
         log_format stoa escape=default '$time_iso8601 $stoa_logged $remote_addr '
             '"$request_method $request_uri $server_protocol" $status $body_bytes_sent $request_time';
+        gzip_vary on;
+        gzip_proxied any;
+        gzip_min_length 512;
         """
     )
+    yield f"    charset_types {TEXTS};"
+    yield f"    gzip_types {ZIPPED};"
     yield f"    access_log {_quoted(settings.access_log)} stoa if=$stoa_log;"
     yield from (f'    proxy_set_header {name} "";' for name in UNBELIEVED)
     yield from (f"    proxy_hide_header {name};" for name in UNSAID)
@@ -274,20 +274,23 @@ def _server(settings: FrontSettings, host: str, routes: Sequence[Route], default
     yield "    server {"
     yield f"        listen {address}{'' if host else ' default_server'};"
     yield f"        server_name {host or '_'};"
-    yield from _pages()
-    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; {CHARSET} }}"
+    yield f"        {_pages()}"
+    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; charset utf-8; }}"
     for page in ("502", "503", "504"):
         yield f"        location = /-/static/{page}.html {{"
-        yield f"            alias {_quoted(settings.static_dir / 'front' / f'{page}.html')};"
+        yield f"            alias {_quoted(settings.static_dir / 'front' / f'{page}.html')}; charset utf-8;"
         yield "            add_header Retry-After 5 always;"
         yield '            add_header Cache-Control "no-store" always;'
         yield "        }"
     yield "        location ^~ /-/ { return 404; }"
+    yield f"        location ^~ /portal/ {{ return 302 {_portal_origin(settings)}/portal/; }}"
+    yield "        location = /portal { return 302 /portal/; }"
     for namespace, name in sorted(defaults.items()):
         if NAMESPACE.fullmatch(namespace) and NAME.fullmatch(name):
             yield f'        location = "/-/ns/{namespace}/" {{ return 302 {_below(name)}$is_args$args; }}'
     if not any(route.name == "/" for route in routes):
-        yield "        location = / { try_files /index.html =404; root %s; }" % _quoted(settings.static_dir / "front")
+        front = _quoted(settings.static_dir / "front")
+        yield f"        location = / {{ try_files /index.html =404; root {front}; charset utf-8; }}"
         yield "        location / { return 404; }"
     for route in routes:
         yield from _locations(route)
@@ -298,11 +301,10 @@ def _server(settings: FrontSettings, host: str, routes: Sequence[Route], default
 PAGES = (400, 403, 404, 405, 413, 414, 500, 502, 503, 504)
 
 
-def _pages() -> Iterator[str]:
+def _pages(*others: int) -> str:
     """Answer what nginx itself refuses with Stoa's pages; a location with an error_page of its own repeats them."""
-    for status in PAGES:
-        yield f"        error_page {status} /-/static/{status}.html;"
-    yield "        error_page 494 =431 /-/static/431.html;"
+    pages = [f"error_page {status} /-/static/{status}.html;" for status in PAGES if status not in others]
+    return " ".join([*pages, "error_page 494 =431 /-/static/431.html;"])
 
 
 def _locations(route: Route) -> Iterator[str]:
@@ -343,7 +345,7 @@ def _application(route: Route, below: str) -> Iterator[str]:
     if route.protocol is Protocol.ASGI:
         # A WebSocket may be silent for longer than a request may take.
         yield f"        location @w{route.id} {{ {_passing(route, SILENCE)} }}"
-        passing += " ".join(_pages()) + f" error_page 418 = @w{route.id}; if ($stoa_upgrade) {{ return 418; }}"
+        passing += f" {_pages()} error_page 418 = @w{route.id}; if ($stoa_upgrade) {{ return 418; }}"
     if route.name != "/":
         yield f"        location = {route.name} {{"
         yield f'            set $stoa_app "{route.label}"; {_same_path(route)}'
@@ -380,8 +382,7 @@ def _static(route: Route, prefix: str, otherwise: str) -> Iterator[str]:
     """Serve files below a prefix; what is not there, hidden, a directory or not a GET is the application's."""
     yield f"        location ^~ {prefix} {{"
     yield f'            set $stoa_app "{route.label}"; {_same_path(route)} {_never(prefix)}'
-    yield from _pages()
-    yield f"            error_page 403 404 405 = {otherwise};"
+    yield f"            {_pages(403, 404, 405)} error_page 403 404 405 = {otherwise};"
     yield from _file_words(route)
     yield f"            try_files $uri {otherwise};"
     yield f"            client_max_body_size {route.max_body};"
@@ -395,8 +396,7 @@ def _files_only(route: Route, below: str) -> Iterator[str]:
     yield f"        location {'' if below == '/' else '^~ '}{below} {{"
     if _has_files(route):
         yield f"            {start} {_never(below)}"
-        yield from _pages()
-        yield "            error_page 403 =404 /-/static/404.html;"
+        yield f"            {_pages(403)} error_page 403 =404 /-/static/404.html;"
         yield "            index index.html;"
         yield from _file_words(route)
     else:
@@ -418,21 +418,19 @@ def _file_words(route: Route) -> Iterator[str]:
     yield "            log_not_found off;"
     yield f'            add_header Cache-Control "{CACHING.get(route.files.serve, "")}max-age={route.files.timeout}";'
     yield '            add_header X-Content-Type-Options "nosniff";'
-    yield f"            {CHARSET}"
-    yield f"            gzip on; gzip_vary on; gzip_proxied any; gzip_min_length 512; gzip_types {ZIPPED};"
+    yield "            charset utf-8; gzip on;"
     if route.files.serve is ServeFiles.CACHED:
         yield "            open_file_cache max=2000 inactive=60s; open_file_cache_valid 5s; open_file_cache_errors off;"
 
 
 def _portal(settings: FrontSettings) -> Iterator[str]:
-    apps = _checked_origin(settings.apps_url) or _origin(settings.apps_listen)
     yield "    server {"
     yield f"        listen {_address(settings.portal_listen)} default_server;"
     yield "        server_name _;"
     yield '        set $stoa_app "portal";'
-    yield "        error_page 502 503 504 /-/static/portal.html;"
+    yield "        error_page 502 503 504 =503 /-/static/portal.html;"
     yield "        error_page 413 /-/static/413.html;"
-    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; {CHARSET} }}"
+    yield f"        location ^~ /-/static/ {{ alias {_quoted(settings.static_dir / 'front', '/')}; charset utf-8; }}"
     yield "        location = / { return 302 /portal/; }"
     yield "        location = /portal { return 302 /portal/; }"
     yield "        location ^~ /portal/ {"
@@ -441,10 +439,18 @@ def _portal(settings: FrontSettings) -> Iterator[str]:
     yield "        location ^~ /portal/static/ {"
     yield f"            alias {_quoted(settings.static_dir / 'portal', '/')};"
     yield '            add_header Cache-Control "max-age=300"; add_header X-Content-Type-Options nosniff;'
-    yield f"            {CHARSET} gzip on; gzip_vary on; gzip_proxied any; gzip_types {ZIPPED};"
+    yield "            charset utf-8; gzip on;"
     yield "        }"
-    yield f"        location / {{ return 307 {apps}$request_uri; }}"
+    yield f"        location / {{ return 307 {_apps_origin(settings)}$request_uri; }}"
     yield "    }"
+
+
+def _apps_origin(settings: FrontSettings) -> str:
+    return _checked_origin(settings.apps_url) or _origin(settings.apps_listen)
+
+
+def _portal_origin(settings: FrontSettings) -> str:
+    return _checked_origin(settings.portal_url) or _origin(settings.portal_listen)
 
 
 def _checked_origin(url: str) -> str:
