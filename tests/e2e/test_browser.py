@@ -300,6 +300,12 @@ def test_a_missing_directory_is_made_with_a_hello_application(stoa: Stoa, visito
     visitor.press("Save")
     expect(page.locator("#div_id_directory .invalid-feedback")).to_contain_text("There is no directory")
 
+    # Enter in a field saves; it does not take the offer.
+    with page.expect_navigation():
+        visitor.field("Description").press("Enter")
+    expect(page.locator("#div_id_directory .invalid-feedback")).to_contain_text("There is no directory")
+    assert not (stoa.home / "csp/browser/fresh").exists()
+
     visitor.press("Make it and save")
 
     expect(visitor.badge()).to_have_text("Running")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
 
 from webapps import control
 from webapps.models import Namespace, WebApp
-from webapps.runtime.environments import Environment, Installation
+from webapps.runtime.environments import Environment, Installation, now
 from webapps.status import Overview, moment
 
 from .access import administrators
 
 SHOWN = 64 << 10
+SOON = timedelta(seconds=30)
 
 
 @administrators
@@ -26,7 +31,10 @@ def install(request: HttpRequest, pk: int) -> HttpResponse:
     requirements = os.path.join(webapp.directory, "requirements.txt")
     if request.method == "POST":
         return _begin(request, webapp, requirements)
-    installation = _installation(webapp.namespace)
+    asked = request.GET.get("asked", "")
+    known = _installation(webapp.namespace)
+    waiting = _is_waiting(known, asked)
+    installation = Installation("running", webapp.label, asked) if waiting else known
     context = {
         "webapp": webapp,
         "requirements": requirements,
@@ -35,7 +43,8 @@ def install(request: HttpRequest, pk: int) -> HttpResponse:
         "installation": installation,
         "started": moment(installation.started) if installation else None,
         "ended": moment(installation.ended) if installation else None,
-        "log": _read(os.path.join(webapp.namespace.directory, "install.log")),
+        "log": "" if waiting else _read(os.path.join(webapp.namespace.directory, "install.log")),
+        "asked": asked if moment(asked) else "",
         "overview": Overview(reachable=True) if request.GET.get("part") else Overview.ask(),
     }
     template = "webapps/_install.html" if request.GET.get("part") == "install" else "webapps/install.html"
@@ -43,6 +52,7 @@ def install(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _begin(request: HttpRequest, webapp: WebApp, requirements: str) -> HttpResponse:
+    asked = now()
     if not os.path.isfile(requirements):
         messages.error(request, f"There is no {requirements}. Put the packages that the application needs there.")
     elif error := control.install(
@@ -51,7 +61,16 @@ def _begin(request: HttpRequest, webapp: WebApp, requirements: str) -> HttpRespo
         messages.error(request, error)
     else:
         messages.success(request, f"Installing into {webapp.namespace}.")
+        return redirect(reverse("webapps:install", args=[webapp.pk]) + "?" + urlencode({"asked": asked}))
     return redirect("webapps:install", webapp.pk)
+
+
+def _is_waiting(known: Installation | None, asked: str) -> bool:
+    """Say whether what was asked for has not begun: an older end must not pass for its own."""
+    begun = moment(asked)
+    if begun is None or begun.tzinfo is None or abs(timezone.now() - begun) > SOON:
+        return False
+    return known is None or (known.state != "running" and known.started < asked)
 
 
 def _installation(namespace: Namespace) -> Installation | None:
