@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import signal
@@ -15,13 +14,13 @@ from typing import Any
 from . import processes, wire
 from .appfiles import last_change, problem_of
 from .application import PAUSES, STEADY, Application, Failure, Instance, Worker
+from .crew import Crew
 from .events import Events
-from .keeper import PIPE, Held
+from .keeper import Held
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .plan import Key, Step, steps
 from .spec import AppSpec
-from .zygotes import Zygote, Zygotes
 
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
@@ -36,11 +35,8 @@ class Fleet:
         self.owner = pwd.getpwnam(user) if user else None
         self.keeper = keeper
         self.events = events
-        self.loop = loop
         self.applications: dict[int, Application] = {}
-        self.workers: dict[str, tuple[Application, Instance, Worker]] = {}
-        self.pidfds: dict[int, str] = {}
-        self.zygotes = Zygotes(run_dir, keeper, self._watch_zygote)
+        self.crew = Crew(run_dir, keeper, loop, self)
         self.at_once = os.cpu_count() or 1
         self.carry: dict[Step, Callable[[Application], None]] = {
             Step.BIND: self._bind,
@@ -57,18 +53,14 @@ class Fleet:
     def tick(self, routed: set[int]) -> None:
         """Take the smallest steps for every application, then look at the clock."""
         now = time.monotonic()
-        for zygote in self.zygotes.dead():
-            self._zygote_failed(zygote)
+        for python in self.crew.lose_dead_zygotes():
+            self._zygote_failed(python)
         for application in list(self.applications.values()):
             self._deadlines(application, now)
             fact = application.fact(application.id in routed)
             for step in steps(application.wish_key, fact, now):
                 self.carry[step](application)
         self._release_zygotes()
-
-    def next_due(self) -> float:
-        """Return how long (seconds) nothing is due; the tick's own second is the longest."""
-        return 1.0
 
     def _deadlines(self, application: Application, now: float) -> None:
         newcomer = application.newcomer
@@ -83,7 +75,7 @@ class Fleet:
                 self.events.of_application(
                     application.label, instance.key.revision, "did not leave in time and is killed"
                 )
-                self._kill(instance)
+                self.crew.kill(instance)
                 instance.deadline = now + DRAIN
         self._look_again(application, now)
 
@@ -142,144 +134,68 @@ class Fleet:
         if not application.present_failure():
             self.events.of_application(application.label, key.revision, "starting")
         for _number in range(max(1, spec.limits.processes_min)):
-            self._fork(application, instance)
+            self.crew.fork(application, instance)
 
     def _fork_missing(self, application: Application) -> None:
         if application.current:
-            self._fork(application, application.current)
+            self.crew.fork(application, application.current)
 
-    def _fork(self, application: Application, instance: Instance) -> None:
-        worker = Worker(f"{application.id}:{instance.key.revision}:{instance.forked}:{time.time_ns()}")
-        instance.forked += 1
-        instance.workers[worker.key] = worker
-        self.workers[worker.key] = (application, instance, worker)
-        ready = os.pipe()
-        out, err = (
-            self._output(application, instance, worker, "out"),
-            self._output(application, instance, worker, "err"),
-        )
-        worker.ready_fd = ready[0]
-        os.set_blocking(ready[0], False)
-        self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
-        try:
-            zygote = self.zygotes.get(instance.key.python)
-            fds = [application.listener.fileno(), ready[1], out, err]  # type: ignore[union-attr]
-            zygote.fork(worker.key, instance.spec.to_dict(), {}, fds)
-        except OSError as error:
-            self._forget_worker(worker.key)
-            self._worker_failed(application, instance, f"it cannot be started: {error}")
-        finally:
-            wire.close_all([ready[1], out, err])
+    # What becomes of a worker (crew.Judge)
 
-    def _output(self, application: Application, instance: Instance, worker: Worker, stream: str) -> int:
-        reading, writing = os.pipe()
-        meta = {
-            "file": "WSGI",
-            "label": application.label,
-            "generation": instance.key.revision,
-            "stream": stream,
-        }
-        self.keeper.hold(f"{PIPE}{worker.key}:{stream}", meta, [reading])
-        os.close(reading)
-        return writing
-
-    # What zygotes and workers say
-
-    def _watch_zygote(self, zygote: Zygote) -> None:
-        self.loop.watch(zygote.sock, lambda _sock: self._zygote_says(zygote))
-
-    def _zygote_says(self, zygote: Zygote) -> None:
-        try:
-            received = wire.receive(zygote.sock)
-        except OSError:
-            received = None
-        if received is None:
-            self._zygote_ended(zygote)
-            return
-        message = received[0]
-        zygote.greeted = True
-        if "forked" in message:
-            self._forked(message["forked"], message["pid"], message["start"])
-        elif "ended" in message:
-            self._ended(message["key"], message["status"])
-        elif "children" in message:
-            self._kill_strangers(message["children"])
-
-    def _forked(self, key: str, pid: int, start: int) -> None:
-        known = self.workers.get(key)
-        if known is None:
-            processes.send_signal(pid, start, signal.SIGKILL)
-            return
-        application, instance, worker = known
-        worker.pid, worker.start = pid, start
-        self._note_worker(application, instance, worker)
-        if instance in application.leaving:
-            self._signal(worker, signal.SIGKILL)  # It was given up before it had a process.
-
-    def _note_worker(self, application: Application, instance: Instance, worker: Worker) -> None:
-        """Have the keeper remember a worker, for the next supervisor."""
-        if not worker.pid:
-            return
-        meta = {
-            "app": application.id,
-            "label": application.label,
-            "spec": instance.spec.to_dict(),
-            "python": instance.key.python,
-            "pid": worker.pid,
-            "start": worker.start,
-            "ready": worker.ready,
-            "leaving": instance in application.leaving,
-        }
-        self.keeper.hold(f"worker:{worker.key}", meta)
-
-    def _ready_says(self, key: str) -> None:
-        """Read what a newcomer says; all of it is there when it has closed its end."""
-        known = self.workers.get(key)
-        if known is None:
-            return
-        worker = known[2]
-        try:
-            data = os.read(worker.ready_fd, 65536)
-        except BlockingIOError:
-            data = b""  # A process that the application forked holds the other end: what was said is all.
-        worker.message += data
-        if not data:
-            self._close_ready(worker)
-            self._heard(*known)
-
-    def _heard(self, application: Application, instance: Instance, worker: Worker) -> None:
-        try:
-            message = json.loads(worker.message)
-        except ValueError:
-            return  # It said nothing: it ends, or has closed what is not its own. Its end or the deadline tells.
-        if message["ready"]:
-            self._worker_ready(application, instance, worker)
-        else:
-            self._worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
-
-    def _hear_the_rest(self, key: str) -> None:
-        """Read what a worker that has ended said last, before its end is judged."""
-        while key in self.workers and self.workers[key][2].ready_fd >= 0:
-            self._ready_says(key)
-
-    def _close_ready(self, worker: Worker) -> None:
-        if worker.ready_fd >= 0:
-            self.loop.unwatch(worker.ready_fd)
-            os.close(worker.ready_fd)
-            worker.ready_fd = -1
-
-    def _worker_ready(self, application: Application, instance: Instance, worker: Worker) -> None:
-        worker.ready = True
-        instance.ready_since = time.monotonic()
-        self._note_worker(application, instance, worker)
+    def worker_ready(self, application: Application, instance: Instance) -> None:
+        """Let a newcomer whose workers are all ready take over."""
         if instance is application.newcomer and instance.ready:
             self._promote(application)
 
-    def _worker_failed(
+    def worker_failed(
         self, application: Application, instance: Instance, reason: str, detail: str = "", remedy: str = ""
     ) -> None:
+        """Give a newcomer up; a worker more of one that serves is planned again."""
         if instance is application.newcomer:
             self._newcomer_failed(application, reason, detail, remedy)
+
+    def worker_ended(self, application: Application, instance: Instance, status: int | None) -> None:
+        """Tell a failed start, a crash and an expected end apart."""
+        if instance is application.newcomer:
+            self.worker_failed(application, instance, f"{processes.end_in_words(status)} before it was ready")
+        elif instance is application.current:
+            self._crashed(application, instance, status)
+        elif not instance.workers and instance in application.leaving:
+            application.leaving.remove(instance)
+            if instance.ready_since:
+                self.events.of_application(application.label, instance.key.revision, "has left")
+
+    def _crashed(self, application: Application, instance: Instance, status: int | None) -> None:
+        """Restart at once, then with growing pauses."""
+        pause = PAUSES[min(application.crashes, len(PAUSES) - 1)]
+        application.crashes += 1
+        again = "restarted at once" if not pause else f"it is started again after a pause of {pause:.0f} s"
+        reason = f"a worker {processes.end_in_words(status)}; {again}"
+        self.events.of_application(application.label, instance.key.revision, reason)
+        if instance.workers:
+            instance.fork_at = time.monotonic() + pause
+            return
+        application.current = None
+        application.retry_at = time.monotonic() + pause
+        if pause and not application.newcomer:
+            times = f"it crashed {application.crashes} times: "
+            application.failure = Failure(application.wish_key or instance.key, times + reason)
+
+    def _zygote_failed(self, python: str) -> None:
+        words = (
+            f"the interpreter {python} cannot run Stoa's zygote: CPython 3.10 or later is needed, "
+            "and messages.log has its words"
+        )
+        for application in self.applications.values():
+            if application.newcomer and application.newcomer.key.python == python:
+                for key in list(application.newcomer.workers):
+                    self.crew.forget(key)
+                self._newcomer_failed(application, words)
+
+    def _release_zygotes(self) -> None:
+        used = {instance.key.python for app in self.applications.values() for instance in app.instances()}
+        used |= {app.wish_key.python for app in self.applications.values() if app.wish_key}
+        self.crew.release_zygotes(used)
 
     def _newcomer_failed(
         self,
@@ -342,116 +258,8 @@ class Fleet:
         for worker in list(instance.workers.values()):
             # Before it is ready a worker may not hear SIGTERM yet (replacement.md, section 6, trap 7).
             hard = number == signal.SIGKILL or not worker.ready
-            self._signal(worker, signal.SIGKILL if hard else signal.SIGTERM)
-            self._note_worker(application, instance, worker)
-
-    def _kill(self, instance: Instance) -> None:
-        for worker in instance.workers.values():
-            self._signal(worker, signal.SIGKILL)
-
-    def _signal(self, worker: Worker, number: int) -> None:
-        if worker.pid:
-            processes.send_signal(worker.pid, worker.start, number, group=number == signal.SIGKILL)
-
-    # Ends
-
-    def _ended(self, key: str, status: int | None) -> None:
-        self._hear_the_rest(key)
-        known = self._forget_worker(key)
-        if known is None:
-            return
-        application, instance, _worker = known
-        if instance is application.newcomer:
-            self._worker_failed(application, instance, f"{processes.end_in_words(status)} before it was ready")
-        elif instance is application.current:
-            self._crashed(application, instance, status)
-        elif not instance.workers and instance in application.leaving:
-            application.leaving.remove(instance)
-            if instance.ready_since:
-                self.events.of_application(application.label, instance.key.revision, "has left")
-
-    def _forget_worker(self, key: str) -> tuple[Application, Instance, Worker] | None:
-        known = self.workers.pop(key, None)
-        if known is None:
-            return None
-        _application, instance, worker = known
-        instance.workers.pop(key, None)
-        self._close_ready(worker)
-        self.keeper.drop(f"worker:{key}")
-        if worker.pid:
-            # What the worker itself has started belongs to its group, and goes with it.
-            try:
-                os.killpg(worker.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
-        return known
-
-    def _crashed(self, application: Application, instance: Instance, status: int | None) -> None:
-        """Restart at once, then with growing pauses."""
-        pause = PAUSES[min(application.crashes, len(PAUSES) - 1)]
-        application.crashes += 1
-        again = "restarted at once" if not pause else f"it is started again after a pause of {pause:.0f} s"
-        reason = f"a worker {processes.end_in_words(status)}; {again}"
-        self.events.of_application(application.label, instance.key.revision, reason)
-        if instance.workers:
-            instance.fork_at = time.monotonic() + pause
-            return
-        application.current = None
-        application.retry_at = time.monotonic() + pause
-        if pause and not application.newcomer:
-            times = f"it crashed {application.crashes} times: "
-            application.failure = Failure(application.wish_key or instance.key, times + reason)
-
-    def _zygote_ended(self, zygote: Zygote) -> None:
-        """Go on without it: its workers serve, and are watched by the kernel's own handles (pidfd_open(2))."""
-        self.loop.unwatch(zygote.sock)
-        self.zygotes.forget(zygote)
-        for key, (application, instance, worker) in list(self.workers.items()):
-            if instance.key.python != zygote.python:
-                continue
-            if not worker.pid:
-                self._forget_worker(key)
-                self._worker_failed(application, instance, "the zygote ended while it was started")
-            else:
-                self._watch_pid(key, worker)
-
-    def _zygote_failed(self, zygote: Zygote) -> None:
-        self.loop.unwatch(zygote.sock)
-        self.zygotes.forget(zygote)
-        words = (
-            f"the interpreter {zygote.python} cannot run Stoa's zygote: CPython 3.10 or later is needed, "
-            "and messages.log has its words"
-        )
-        for application in self.applications.values():
-            if application.newcomer and application.newcomer.key.python == zygote.python:
-                for key in list(application.newcomer.workers):
-                    self._forget_worker(key)
-                self._newcomer_failed(application, words)
-
-    def _watch_pid(self, key: str, worker: Worker) -> None:
-        try:
-            fd = os.pidfd_open(worker.pid)
-        except OSError:
-            self.loop.call(lambda: self._ended(key, None))
-            return
-        self.loop.watch(fd, lambda _fd: self._pid_ended(fd, key))
-
-    def _pid_ended(self, fd: int, key: str) -> None:
-        self.loop.unwatch(fd)
-        os.close(fd)
-        self._ended(key, None)
-
-    def _kill_strangers(self, children: dict[str, str]) -> None:
-        """Kill workers that a zygote forked for a supervisor that died before it noted them."""
-        for pid, key in children.items():
-            if key not in self.workers:
-                processes.send_signal(int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True)
-
-    def _release_zygotes(self) -> None:
-        used = {instance.key.python for app in self.applications.values() for instance in app.instances()}
-        used |= {app.wish_key.python for app in self.applications.values() if app.wish_key}
-        for zygote in self.zygotes.release(used):
-            self.loop.unwatch(zygote.sock)
+            self.crew.signal(worker, signal.SIGKILL if hard else signal.SIGTERM)
+            self.crew.note(application, instance, worker)
 
     # Taking over from an earlier supervisor
 
@@ -465,12 +273,8 @@ class Fleet:
         alive = {key[7:]: kept.meta for key, kept in held.items() if key.startswith("worker:")}
         for key, meta in alive.items():
             self._adopt_worker(key, meta)
-        for key, kept in held.items():
-            if key.startswith("unix:zygote:") and self.zygotes.adopt(key[5:], kept.meta) is None:
-                self.keeper.drop(key)
-        for key, (_application, instance, worker) in list(self.workers.items()):
-            if instance.key.python not in self.zygotes.by_python:
-                self._watch_pid(key, worker)
+        zygotes = {key: kept.meta for key, kept in held.items() if key.startswith("unix:zygote:")}
+        self.crew.adopt_zygotes(zygotes)
 
     def _adopt_worker(self, key: str, meta: dict[str, Any]) -> None:
         if not processes.is_alive(meta["pid"], meta["start"]):
@@ -481,10 +285,7 @@ class Fleet:
         worker = Worker(key, meta["pid"], meta["start"], meta["ready"])
         leaving = meta["leaving"] or not meta["ready"]
         instance = self._adopted_instance(application, Key(spec.revision, meta["python"]), spec, leaving=leaving)
-        instance.workers[key] = worker
-        self.workers[key] = (application, instance, worker)
-        if not worker.ready:
-            self._signal(worker, signal.SIGKILL)
+        self.crew.adopt(application, instance, worker)
 
     def _adopted_instance(self, application: Application, key: Key, spec: AppSpec, *, leaving: bool) -> Instance:
         now = time.monotonic()

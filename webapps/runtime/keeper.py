@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
-import re
 import resource
 import selectors
 import shutil
@@ -29,19 +27,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import processes, wire
+from .children import Child, Children, Room
 
 SOCKET = "keeper.sock"
 PIPE = "pipe:"
 EVENTS = "events"
-# A child that lived this long (seconds) is started again at once; else after a pause that doubles to MAX_PAUSE.
-STEADY = 5.0
-MAX_PAUSE = 5.0
 GRACE = 15.0
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -54,22 +50,6 @@ class Held:
     meta: dict[str, Any]
 
 
-@dataclass
-class Child:
-    """A process that is started again when it ends."""
-
-    name: str
-    argv: list[str]
-    environment: dict[str, str]
-    inherit: list[str] = field(default_factory=list)
-    again: bool = True
-    as_user: bool = False
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    pause: float = 0.0
-    due: float = 0.0
-
-
 class Keeper:
     """Hold, start, reap; one thread, one selector."""
 
@@ -79,7 +59,6 @@ class Keeper:
         self.python: str = config["python"]
         self.user: str = config.get("user", "")
         self.held = {f"tcp:{name}": Held([fd], {}) for name, fd in listeners.items()}
-        self.children: dict[str, Child] = {}
         self.selector = selectors.DefaultSelector()
         self.stopping = ""
         self.exit_status = 0
@@ -88,8 +67,11 @@ class Keeper:
         self.events = os.pipe()
         os.set_blocking(self.events[1], False)
         self._portal_socket()
+        self.children = Children(
+            Room(self.run_dir, self.environment, self.user, self._descriptors, self._output, self._note)
+        )
         for child in config["children"]:
-            self._add(Child(child["name"], child["argv"], child["environment"], child.get("inherit", [])))
+            self.children.add(Child(child["name"], child["argv"], child["environment"], child.get("inherit", [])))
 
     def serve(self) -> int:
         """Work until told to stop; return the exit status."""
@@ -129,62 +111,23 @@ class Keeper:
 
     # Children
 
-    def _add(self, child: Child) -> None:
-        self.children[child.name] = child
-
     def _start_due(self) -> None:
         now = time.monotonic()
         if self.log_writer is None and now >= self.log_due:
             self._start_log()
-        for child in list(self.children.values()):
-            if child.process is None and now >= child.due:
-                self._start(child)
+        self.children.start_due()
 
     def _pause(self) -> float | None:
-        waiting = [child.due for child in self.children.values() if child.process is None]
-        waiting += [self.log_due] if self.log_writer is None else []
+        waiting = self.children.due() + ([self.log_due] if self.log_writer is None else [])
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
-    def _start(self, child: Child) -> None:
-        child.started = time.monotonic()
-        fds = {key: os.dup(self.held[key].fds[0]) for key in child.inherit if key in self.held}
-        if EVENTS in child.inherit:
-            fds[EVENTS] = os.dup(self.events[1])
-        try:
-            child.process = self._spawn(child, fds)
-        except OSError as error:
-            self._note("keeper", "error", f"{child.name} cannot be started: {error}")
-            self._again_later(child)
-        finally:
-            wire.close_all(fds.values())
+    def _descriptors(self, keys: Iterable[str]) -> dict[str, int]:
+        """Duplicate what is held under the keys, for a child."""
+        sources = {key: self.events[1] if key == EVENTS else self.held[key].fds[0] for key in keys if self._has(key)}
+        return {key: os.dup(fd) for key, fd in sources.items()}
 
-    def _spawn(self, child: Child, fds: dict[str, int]) -> subprocess.Popen[bytes]:
-        output = self._output(child.name)
-        try:
-            return subprocess.Popen(  # noqa: S603
-                [_filled(word, fds) for word in child.argv],
-                env={name: _filled(value, fds) for name, value in {**self.environment, **child.environment}.items()},
-                pass_fds=list(fds.values()),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=self.run_dir,
-                process_group=0,
-                **self._identity(child),
-            )
-        finally:
-            os.close(output)
-
-    def _identity(self, child: Child) -> dict[str, Any]:
-        """Run front, zygotes and installers as STOA_USER, where Stoa was started as root."""
-        if not (self.user and child.as_user):
-            return {}
-        account = pwd.getpwnam(self.user)
-        return {
-            "user": account.pw_uid,
-            "group": account.pw_gid,
-            "extra_groups": os.getgrouplist(self.user, account.pw_gid),
-        }
+    def _has(self, key: str) -> bool:
+        return key == EVENTS or key in self.held
 
     def _output(self, name: str) -> int:
         """Make a pipe for a child's output that the log writer reads; return its writing end."""
@@ -195,7 +138,7 @@ class Keeper:
 
     def _reap(self) -> None:
         """Collect every child that ended, the orphans that the kernel gave us too (we are a subreaper)."""
-        by_pid = {child.process.pid: child for child in self.children.values() if child.process}
+        by_pid = self.children.by_pid()
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -206,25 +149,11 @@ class Keeper:
             child = by_pid.get(pid)
             if child and child.process:
                 child.process.returncode = os.waitstatus_to_exitcode(status)
-                self._ended(child, child.process.returncode)
+                self.children.ended(child, child.process.returncode)
             elif self.log_writer and pid == self.log_writer.pid:
                 self.log_writer.returncode = os.waitstatus_to_exitcode(status)
                 self.log_writer = None
                 self.log_due = max(time.monotonic(), self.log_started + 0.5)
-
-    def _ended(self, child: Child, status: int) -> None:
-        child.process = None
-        if not child.again:
-            del self.children[child.name]
-            return
-        self._note("keeper", "warning", f"{child.name} ended with status {status} and is started again")
-        self._again_later(child)
-
-    def _again_later(self, child: Child) -> None:
-        if time.monotonic() - child.started > STEADY:
-            child.pause = 0.0
-        child.due = time.monotonic() + child.pause
-        child.pause = min(MAX_PAUSE, child.pause * 2 or 0.1)
 
     # The log writer
 
@@ -283,8 +212,8 @@ class Keeper:
         elif "done" in received[0]:
             self._drop(received[0]["done"])
 
-    def _note(self, source: str, level: str, text: str) -> None:
-        event = {"file": "messages", "source": source, "level": level, "text": text[:3000]}
+    def _note(self, level: str, text: str) -> None:
+        event = {"file": "messages", "source": "keeper", "level": level, "text": text[:3000]}
         try:
             os.write(self.events[1], json.dumps(event).encode()[:4095] + b"\n")
         except OSError:
@@ -297,7 +226,7 @@ class Keeper:
         try:
             wire.check_peer(caller)
         except wire.PeerRefused as error:
-            self._note("keeper", "warning", str(error))
+            self._note("warning", str(error))
             caller.close()
             return
         caller.settimeout(5)
@@ -351,28 +280,20 @@ class Keeper:
     def do_start(self, caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """Start a child, unless it is there."""
         name = request["name"]
-        if name not in self.children:
+        if name not in self.children.by_name:
             child = Child(name, *(request[key] for key in ("argv", "environment", "inherit", "again", "as_user")))
-            self._add(child)
-            self._start(child)
+            self.children.add(child)
+            self.children.start(child)
         wire.send(caller, self._pids())
 
     def do_stop(self, caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """End a child for good."""
-        child = self.children.get(request["name"])
-        if child:
-            child.again = False
-            if child.process:
-                child.process.terminate()
-            else:
-                del self.children[child.name]
+        self.children.stop(request["name"])
         wire.send(caller, self._pids())
 
     def do_signal(self, caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """Send a signal to a child by its name."""
-        child = self.children.get(request["name"])
-        if child and child.process:
-            child.process.send_signal(request["number"])
+        self.children.signal(request["name"], request["number"])
         wire.send(caller, self._pids())
 
     def do_children(self, caller: socket.socket, _request: wire.Message, _fds: list[int]) -> None:
@@ -380,8 +301,8 @@ class Keeper:
         wire.send(caller, self._pids())
 
     def _pids(self) -> wire.Message:
-        pids = {child.name: child.process.pid for child in self.children.values() if child.process}
-        return {"children": pids | {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}}
+        own = {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}
+        return {"children": self.children.pids() | own}
 
     def do_ready(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """Tell the person at the terminal."""
@@ -400,7 +321,7 @@ class Keeper:
 
         A second signal makes it hasty.
         """
-        self._note("keeper", "info", f"stopping: {self.stopping}")
+        self._note("info", f"stopping: {self.stopping}")
         hasty: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _frame: hasty.append(number))
@@ -419,7 +340,7 @@ class Keeper:
         processes.sweep(self.run_dir)
 
     def _end(self, chosen: Callable[[str], bool], number: int, hasty: list[int]) -> None:
-        going = [child for child in self.children.values() if child.process and chosen(child.name)]
+        going = [child for child in self.children.by_pid().values() if chosen(child.name)]
         for child in going:
             child.again = False
             child.process.send_signal(number)  # type: ignore[union-attr]
@@ -439,10 +360,6 @@ class Keeper:
                 self._log_says(key.fileobj)
             elif isinstance(key.fileobj, int):
                 key.data(key.fileobj)
-
-
-def _filled(text: str, fds: dict[str, int]) -> str:
-    return re.sub(r"\{fd:([^}]+)\}", lambda found: str(fds[found[1]]), text)
 
 
 def _become_subreaper() -> None:

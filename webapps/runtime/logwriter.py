@@ -19,147 +19,32 @@ nothing is lost, and nobody else notices.
 
 from __future__ import annotations
 
-import array
-import fcntl
 import heapq
-import json
 import os
 import resource
 import select
 import signal
 import socket
 import sys
-import termios
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from . import logs, wire
-from .rotation import LogFile
+from .logpages import Pages
+from .logpipes import SLOWED, SLOWED_EVERY, SUSTAINED, TOTAL, Allowance, Pipe, available
 
 READ = 1 << 15
-FLUSH = 1 << 18
 PACKETS = 64
 # Lines that come one by one are gathered for this long: a wake-up costs more than a line.
 NAP = 0.01
 SILENCE = 1.0
-# What an application may print: bytes at once, and bytes a second after that. A line costs something
-# besides its length, because of the time and the label that are written before it.
-BURST = 1 << 20
-SUSTAINED = 256 << 10
-LINE_COST = 16
-# All that are being slowed share so much, bytes a second.
-TOTAL = 2 << 20
-# Who has used up his allowance is read again when so much has come together.
-QUANTUM = 64 << 10
-SLOWED = "prints faster than 256 KiB a second: its output is read more slowly, a print may have to wait"
-SLOWED_EVERY = 60.0
 RETRY = 1.0
 DRAIN = 2.0
 GRACE = 2.0
-
-
-class Allowance:
-    """What one application may print: a token bucket for all its pipes together."""
-
-    def __init__(self, now: float) -> None:
-        self.pipes: set[Pipe] = set()
-        self.limited = False
-        self.told = -SLOWED_EVERY
-        self._tokens = float(BURST)
-        self._at = now
-
-    def spend(self, data: bytes) -> bool:
-        """Take off what was read; say whether there is something left."""
-        self._tokens -= len(data) + LINE_COST * data.count(b"\n")
-        return self._tokens > 0
-
-    def refill(self, now: float, rate: float) -> None:
-        """Add what has come in since the last time."""
-        self._tokens = min(float(BURST), self._tokens + (now - self._at) * rate)
-        self._at = now
-
-    def wait(self, rate: float) -> float:
-        """Return in how many seconds it is worth while to read again."""
-        return max(0.0, (min(QUANTUM, BURST) - self._tokens) / rate)
-
-    @property
-    def full(self) -> bool:
-        """Whether forgetting it would change nothing."""
-        return self._tokens >= BURST
-
-
-class Pipe:
-    """The reading end of one stream of output, and where its lines go."""
-
-    def __init__(self, fd: int, message: wire.Message) -> None:
-        self.fd = fd
-        self.key = message["attach"]
-        self.file = "messages" if message.get("file") == "messages" else "WSGI"
-        self.assembler = logs.Assembler()
-        if self.file == "messages":
-            self.prefix = logs.message_prefix(message.get("source"), message.get("level", "info"))
-            self.owner = self.prefix
-        else:
-            label, generation = message.get("label"), message.get("generation")
-            self.prefix = logs.webapp_prefix(label, generation, message.get("stream"))
-            self.slowed = logs.webapp_prefix(label, generation, "stoa")
-            self.owner = self.prefix.partition(" ")[0]
-
-
-class Pages:
-    """The two logs: gathers the lines of a turn and writes each file once."""
-
-    def __init__(self, log_dir: Path) -> None:
-        self.when = ""
-        of_everybody = logs.webapp_prefix(logs.EVERYBODY, 0, "stoa")
-        self._files = {
-            "WSGI": LogFile(log_dir / "WSGI.log", self._notice(of_everybody)),
-            "messages": LogFile(log_dir / "messages.log", self._notice(logs.message_prefix("log", "error"))),
-        }
-        self._waiting: dict[str, list[bytes]] = {name: [] for name in self._files}
-        self._size = 0
-
-    def add(self, file: str, prefix: str, texts: Iterable[str]) -> None:
-        """Take lines for one of the logs."""
-        data = logs.format_lines(self.when, prefix, texts)
-        self._waiting[file].append(data)
-        self._size += len(data)
-        if self._size > FLUSH:
-            self.flush()
-
-    def say(self, level: str, text: str) -> None:
-        """Take a line of the log writer's own."""
-        self.add("messages", logs.message_prefix("log", level), logs.escape(text).split("\n"))
-
-    def flush(self) -> None:
-        """Write what was taken."""
-        self._size = 0
-        for name, waiting in self._waiting.items():
-            if waiting:
-                data = b"".join(waiting)
-                waiting.clear()
-                self._files[name].append(data)
-
-    def retry(self) -> None:
-        """Try to say what was lost."""
-        for file in self._files.values():
-            if file.lost:
-                file.append()
-
-    @property
-    def losing(self) -> bool:
-        """Whether lines were lost that nobody was told of."""
-        return any(file.lost for file in self._files.values())
-
-    def _notice(self, prefix: str) -> Callable[[int, str], bytes]:
-        def notice(lost: int, reason: str) -> bytes:
-            return logs.format_lines(self.when, prefix, [f"{lost} lines were lost: {reason}"])
-
-        return notice
 
 
 class LogWriter:
@@ -429,24 +314,10 @@ class LogWriter:
             self._events = -1
         *whole, self._events_rest = (self._events_rest + data).split(b"\n")
         for line in whole:
-            self._event(line)
+            self._pages.add_event(line)
         if len(self._events_rest) > READ:
-            self._event(self._events_rest)
+            self._pages.add_event(self._events_rest)
             self._events_rest = b""
-
-    def _event(self, line: bytes) -> None:
-        try:
-            event = json.loads(line)
-            texts = logs.texts_of(event["text"].encode("utf-8", "backslashreplace").rstrip(b"\n") + b"\n")
-            if event["file"] == "messages":
-                prefix = logs.message_prefix(event["source"], event["level"])
-            else:
-                prefix = logs.webapp_prefix(event["label"], event["generation"], event.get("stream"))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            shown = logs.texts_of(line[:200] + b"\n")[0]
-            self._pages.say("warning", f"malformed event ({type(error).__name__}): {shown}")
-            return
-        self._pages.add("messages" if event["file"] == "messages" else "WSGI", prefix, texts)
 
     # The end
 
@@ -462,7 +333,7 @@ class LogWriter:
         self._read_control()
         if self._events >= 0:
             self._read_events()
-        left = {pipe: _available(pipe.fd) for pipe in self._pipes.values()}
+        left = {pipe: available(pipe.fd) for pipe in self._pipes.values()}
         while left and time.monotonic() < deadline:
             self._tick()
             for pipe, size in list(left.items()):
@@ -475,16 +346,6 @@ class LogWriter:
         for pipe in list(self._pipes.values()):
             self._detach(pipe)
         self._pages.flush()
-
-
-def _available(fd: int) -> int:
-    """Ask how many bytes can be read without waiting (FIONREAD)."""
-    size = array.array("i", [0])
-    try:
-        fcntl.ioctl(fd, termios.FIONREAD, size)
-    except OSError:
-        return 0
-    return size[0]
 
 
 @contextmanager

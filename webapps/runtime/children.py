@@ -1,0 +1,158 @@
+"""The keeper's children: processes that are started again when they end, after growing pauses."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import wire
+
+# A child that lived this long (seconds) is started again at once; else after a pause that doubles to MAX_PAUSE.
+STEADY = 5.0
+MAX_PAUSE = 5.0
+
+
+@dataclass
+class Child:
+    """A process that is started again when it ends."""
+
+    name: str
+    argv: list[str]
+    environment: dict[str, str]
+    inherit: list[str] = field(default_factory=list)
+    again: bool = True
+    as_user: bool = False
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = 0.0
+    due: float = 0.0
+
+
+@dataclass(frozen=True)
+class Room:
+    """What children get of the keeper.
+
+    ``descriptors`` duplicates those that are held under keys, ``output`` makes a pipe for a child of a name and
+    returns its writing end, ``note`` takes a level and a line for messages.log.
+    """
+
+    directory: Path
+    environment: Mapping[str, str]
+    user: str
+    descriptors: Callable[[Iterable[str]], dict[str, int]]
+    output: Callable[[str], int]
+    note: Callable[[str, str], None]
+
+
+class Children:
+    """Start, and start again."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.by_name: dict[str, Child] = {}
+
+    def add(self, child: Child) -> None:
+        """Have a child started as soon as it is due."""
+        self.by_name[child.name] = child
+
+    def start_due(self) -> None:
+        """Start the children whose time has come."""
+        now = time.monotonic()
+        for child in list(self.by_name.values()):
+            if child.process is None and now >= child.due:
+                self.start(child)
+
+    def due(self) -> list[float]:
+        """Return when (monotonic seconds) children are to be started."""
+        return [child.due for child in self.by_name.values() if child.process is None]
+
+    def start(self, child: Child) -> None:
+        """Start a child now; where that fails, later."""
+        child.started = time.monotonic()
+        fds = self.room.descriptors(child.inherit)
+        try:
+            child.process = self._spawn(child, fds)
+        except OSError as error:
+            self.room.note("error", f"{child.name} cannot be started: {error}")
+            self._again_later(child)
+        finally:
+            wire.close_all(fds.values())
+
+    def _spawn(self, child: Child, fds: dict[str, int]) -> subprocess.Popen[bytes]:
+        output = self.room.output(child.name)
+        environment = {**self.room.environment, **child.environment}
+        try:
+            return subprocess.Popen(  # noqa: S603
+                [_filled(word, fds) for word in child.argv],
+                env={name: _filled(value, fds) for name, value in environment.items()},
+                pass_fds=list(fds.values()),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.room.directory,
+                process_group=0,
+                **self._identity(child),
+            )
+        finally:
+            os.close(output)
+
+    def _identity(self, child: Child) -> dict[str, Any]:
+        """Run front, zygotes and installers as STOA_USER, where Stoa was started as root."""
+        if not (self.room.user and child.as_user):
+            return {}
+        account = pwd.getpwnam(self.room.user)
+        return {
+            "user": account.pw_uid,
+            "group": account.pw_gid,
+            "extra_groups": os.getgrouplist(self.room.user, account.pw_gid),
+        }
+
+    def by_pid(self) -> dict[int, Child]:
+        """Return the children that run."""
+        return {child.process.pid: child for child in self.by_name.values() if child.process}
+
+    def ended(self, child: Child, status: int) -> None:
+        """Note an end, and plan the next start."""
+        child.process = None
+        if not child.again:
+            del self.by_name[child.name]
+            return
+        self.room.note("warning", f"{child.name} ended with status {status} and is started again")
+        self._again_later(child)
+
+    def _again_later(self, child: Child) -> None:
+        if time.monotonic() - child.started > STEADY:
+            child.pause = 0.0
+        child.due = time.monotonic() + child.pause
+        child.pause = min(MAX_PAUSE, child.pause * 2 or 0.1)
+
+    def stop(self, name: str) -> None:
+        """End a child for good."""
+        child = self.by_name.get(name)
+        if child:
+            child.again = False
+            if child.process:
+                child.process.terminate()
+            else:
+                del self.by_name[name]
+
+    def signal(self, name: str, number: int) -> None:
+        """Signal a child, if it runs."""
+        child = self.by_name.get(name)
+        if child and child.process:
+            child.process.send_signal(number)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids by name."""
+        return {child.name: child.process.pid for child in self.by_name.values() if child.process}
+
+
+def _filled(text: str, fds: Mapping[str, int]) -> str:
+    return re.sub(r"\{fd:([^}]+)\}", lambda found: str(fds[found[1]]), text)

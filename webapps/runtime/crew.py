@@ -1,0 +1,271 @@
+"""The worker processes of all applications, and the zygotes that fork them: what the supervisor knows of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import processes, wire
+from .application import Application, Instance, Worker
+from .keeper import PIPE
+from .keeperlink import KeeperLink
+from .loop import Loop
+from .zygotes import Zygote, Zygotes
+
+Known = tuple[Application, Instance, Worker]
+
+
+class Judge(Protocol):
+    """Who decides what it means that a worker is ready, has failed or has ended."""
+
+    def worker_ready(self, application: Application, instance: Instance) -> None:
+        """Hear that a worker accepts requests."""
+
+    def worker_failed(
+        self, application: Application, instance: Instance, reason: str, detail: str = "", remedy: str = ""
+    ) -> None:
+        """Hear that a worker cannot serve, and why."""
+
+    def worker_ended(self, application: Application, instance: Instance, status: int | None) -> None:
+        """Hear that a worker's process has gone; no status where only the kernel's handle told."""
+
+
+class Crew:
+    """Have workers forked, hear what they say, signal them, and notice their ends."""
+
+    def __init__(self, run_dir: Path, keeper: KeeperLink, loop: Loop, judge: Judge) -> None:
+        self.keeper = keeper
+        self.loop = loop
+        self.judge = judge
+        self.workers: dict[str, Known] = {}
+        self.zygotes = Zygotes(run_dir, keeper, self._watch_zygote)
+
+    # Starting
+
+    def fork(self, application: Application, instance: Instance) -> None:
+        """Ask the interpreter's zygote for one more worker."""
+        worker = Worker(f"{application.id}:{instance.key.revision}:{instance.forked}:{time.time_ns()}")
+        instance.forked += 1
+        instance.workers[worker.key] = worker
+        self.workers[worker.key] = (application, instance, worker)
+        ready = os.pipe()
+        out, err = (
+            self._output(application, instance, worker, "out"),
+            self._output(application, instance, worker, "err"),
+        )
+        worker.ready_fd = ready[0]
+        os.set_blocking(ready[0], False)
+        self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
+        try:
+            zygote = self.zygotes.get(instance.key.python)
+            fds = [application.listener.fileno(), ready[1], out, err]  # type: ignore[union-attr]
+            zygote.fork(worker.key, instance.spec.to_dict(), {}, fds)
+        except OSError as error:
+            self.forget(worker.key)
+            self.judge.worker_failed(application, instance, f"it cannot be started: {error}")
+        finally:
+            wire.close_all([ready[1], out, err])
+
+    def _output(self, application: Application, instance: Instance, worker: Worker, stream: str) -> int:
+        reading, writing = os.pipe()
+        meta = {
+            "file": "WSGI",
+            "label": application.label,
+            "generation": instance.key.revision,
+            "stream": stream,
+        }
+        self.keeper.hold(f"{PIPE}{worker.key}:{stream}", meta, [reading])
+        os.close(reading)
+        return writing
+
+    def note(self, application: Application, instance: Instance, worker: Worker) -> None:
+        """Have the keeper remember a worker, for the next supervisor."""
+        if not worker.pid:
+            return
+        meta = {
+            "app": application.id,
+            "label": application.label,
+            "spec": instance.spec.to_dict(),
+            "python": instance.key.python,
+            "pid": worker.pid,
+            "start": worker.start,
+            "ready": worker.ready,
+            "leaving": instance in application.leaving,
+        }
+        self.keeper.hold(f"worker:{worker.key}", meta)
+
+    def adopt(self, application: Application, instance: Instance, worker: Worker) -> None:
+        """Go on with a worker that an earlier supervisor had forked."""
+        instance.workers[worker.key] = worker
+        self.workers[worker.key] = (application, instance, worker)
+        if not worker.ready:
+            self.signal(worker, signal.SIGKILL)
+
+    # What zygotes say
+
+    def _watch_zygote(self, zygote: Zygote) -> None:
+        self.loop.watch(zygote.sock, lambda _sock: self._zygote_says(zygote))
+
+    def _zygote_says(self, zygote: Zygote) -> None:
+        try:
+            received = wire.receive(zygote.sock)
+        except OSError:
+            received = None
+        if received is None:
+            self._zygote_ended(zygote)
+            return
+        message = received[0]
+        zygote.greeted = True
+        if "forked" in message:
+            self._forked(message["forked"], message["pid"], message["start"])
+        elif "ended" in message:
+            self._ended(message["key"], message["status"])
+        elif "children" in message:
+            self._kill_strangers(message["children"])
+
+    def _forked(self, key: str, pid: int, start: int) -> None:
+        known = self.workers.get(key)
+        if known is None:
+            processes.send_signal(pid, start, signal.SIGKILL)
+            return
+        application, instance, worker = known
+        worker.pid, worker.start = pid, start
+        self.note(application, instance, worker)
+        if instance in application.leaving:
+            self.signal(worker, signal.SIGKILL)  # It was given up before it had a process.
+
+    def _kill_strangers(self, children: dict[str, str]) -> None:
+        """Kill workers that a zygote forked for a supervisor that died before it noted them."""
+        for pid, key in children.items():
+            if key not in self.workers:
+                processes.send_signal(int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True)
+
+    def _zygote_ended(self, zygote: Zygote) -> None:
+        """Go on without it: its workers serve, and are watched by the kernel's own handles (pidfd_open(2))."""
+        self._lose(zygote)
+        for key, (application, instance, worker) in list(self.workers.items()):
+            if instance.key.python != zygote.python:
+                continue
+            if not worker.pid:
+                self.forget(key)
+                self.judge.worker_failed(application, instance, "the zygote ended while it was started")
+            else:
+                self._watch_pid(key, worker)
+
+    def _lose(self, zygote: Zygote) -> None:
+        self.loop.unwatch(zygote.sock)
+        self.zygotes.forget(zygote)
+
+    def lose_dead_zygotes(self) -> list[str]:
+        """Let go of the zygotes that ended before they said hello; return their interpreters."""
+        dead = self.zygotes.dead()
+        for zygote in dead:
+            self._lose(zygote)
+        return [zygote.python for zygote in dead]
+
+    def adopt_zygotes(self, held: dict[str, dict[str, Any]]) -> None:
+        """Speak again to the zygotes that an earlier supervisor started; watch the workers of those that went."""
+        for key, meta in held.items():
+            if self.zygotes.adopt(key.removeprefix("unix:"), meta) is None:
+                self.keeper.drop(key)
+        for key, (_application, instance, worker) in list(self.workers.items()):
+            if instance.key.python not in self.zygotes.by_python:
+                self._watch_pid(key, worker)
+
+    def release_zygotes(self, used: set[str]) -> None:
+        """Have the zygotes leave whose interpreter nothing uses."""
+        for zygote in self.zygotes.release(used):
+            self.loop.unwatch(zygote.sock)
+
+    # What workers say
+
+    def _ready_says(self, key: str) -> None:
+        """Read what a newcomer says; all of it is there when it has closed its end."""
+        known = self.workers.get(key)
+        if known is None:
+            return
+        worker = known[2]
+        try:
+            data = os.read(worker.ready_fd, 65536)
+        except BlockingIOError:
+            data = b""  # A process that the application forked holds the other end: what was said is all.
+        worker.message += data
+        if not data:
+            self._close_ready(worker)
+            self._heard(*known)
+
+    def _heard(self, application: Application, instance: Instance, worker: Worker) -> None:
+        try:
+            message = json.loads(worker.message)
+        except ValueError:
+            return  # It said nothing: it ends, or has closed what is not its own. Its end or the deadline tells.
+        if not message["ready"]:
+            self.judge.worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
+            return
+        worker.ready = True
+        instance.ready_since = time.monotonic()
+        self.note(application, instance, worker)
+        self.judge.worker_ready(application, instance)
+
+    def _hear_the_rest(self, key: str) -> None:
+        """Read what a worker that has ended said last, before its end is judged."""
+        while key in self.workers and self.workers[key][2].ready_fd >= 0:
+            self._ready_says(key)
+
+    def _close_ready(self, worker: Worker) -> None:
+        if worker.ready_fd >= 0:
+            self.loop.unwatch(worker.ready_fd)
+            os.close(worker.ready_fd)
+            worker.ready_fd = -1
+
+    # Ends
+
+    def signal(self, worker: Worker, number: int) -> None:
+        """Signal a worker; SIGKILL is for what it has started too."""
+        if worker.pid:
+            processes.send_signal(worker.pid, worker.start, number, group=number == signal.SIGKILL)
+
+    def kill(self, instance: Instance) -> None:
+        """End an instance at once."""
+        for worker in instance.workers.values():
+            self.signal(worker, signal.SIGKILL)
+
+    def forget(self, key: str) -> Known | None:
+        """Let go of a worker that has ended or never had a process; return what was known of it."""
+        known = self.workers.pop(key, None)
+        if known is None:
+            return None
+        _application, instance, worker = known
+        instance.workers.pop(key, None)
+        self._close_ready(worker)
+        self.keeper.drop(f"worker:{key}")
+        if worker.pid:
+            # What the worker itself has started belongs to its group, and goes with it.
+            try:
+                os.killpg(worker.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+        return known
+
+    def _ended(self, key: str, status: int | None) -> None:
+        self._hear_the_rest(key)
+        known = self.forget(key)
+        if known:
+            self.judge.worker_ended(known[0], known[1], status)
+
+    def _watch_pid(self, key: str, worker: Worker) -> None:
+        try:
+            fd = os.pidfd_open(worker.pid)
+        except OSError:
+            self.loop.call(lambda: self._ended(key, None))
+            return
+        self.loop.watch(fd, lambda _fd: self._pid_ended(fd, key))
+
+    def _pid_ended(self, fd: int, key: str) -> None:
+        self.loop.unwatch(fd)
+        os.close(fd)
+        self._ended(key, None)
