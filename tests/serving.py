@@ -242,15 +242,19 @@ class Stoa:
         )
         return last[0]
 
-    def pid_of(self, name: str) -> int:
-        """Return the process id of one of the keeper's children."""
+    def children(self) -> dict[str, int]:
+        """Return the process ids of the keeper's children by name."""
         from webapps.runtime.keeperlink import KeeperLink
 
         link = KeeperLink(self.run_dir)
         try:
-            return link.children()[name]
+            return link.children()
         finally:
             link.sock.close()
+
+    def pid_of(self, name: str) -> int:
+        """Return the process id of one of the keeper's children."""
+        return self.children()[name]
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -29,10 +30,20 @@ class Child:
     inherit: list[str] = field(default_factory=list)
     again: bool = True
     as_user: bool = False
+    stopped: bool = False
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = 0.0
     due: float = 0.0
+
+    def send(self, number: int) -> None:
+        """Send a signal, if it runs.
+
+        Popen.send_signal would collect a child that has just ended, and the keeper would wait for its end for ever.
+        One that is not collected keeps its pid, so that nobody else can be hit.
+        """
+        if self.process:
+            os.kill(self.process.pid, number)
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,10 @@ class Children:
     def due(self) -> list[float]:
         """Return when (monotonic seconds) children are to be started."""
         return [child.due for child in self.by_name.values() if child.process is None]
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a child of this name that is not about to end for good."""
+        return name in self.by_name and not self.by_name[name].stopped
 
     def start(self, child: Child) -> None:
         """Start a child now; where that fails, later."""
@@ -122,7 +137,8 @@ class Children:
         """Note an end, and plan the next start."""
         child.process = None
         if not child.again:
-            del self.by_name[child.name]
+            if self.by_name.get(child.name) is child:
+                del self.by_name[child.name]
             return
         self.room.note("warning", f"{child.name} ended with status {status} and is started again")
         self._again_later(child)
@@ -134,20 +150,20 @@ class Children:
         child.pause = min(MAX_PAUSE, child.pause * 2 or 0.1)
 
     def stop(self, name: str) -> None:
-        """End a child for good."""
+        """End a child for good; its name is free from now on."""
         child = self.by_name.get(name)
         if child:
-            child.again = False
+            child.again, child.stopped = False, True
             if child.process:
-                child.process.terminate()
+                child.send(signal.SIGTERM)
             else:
                 del self.by_name[name]
 
     def signal(self, name: str, number: int) -> None:
         """Signal a child, if it runs."""
         child = self.by_name.get(name)
-        if child and child.process:
-            child.process.send_signal(number)
+        if child:
+            child.send(number)
 
     def pids(self) -> dict[str, int]:
         """Return the process ids by name."""

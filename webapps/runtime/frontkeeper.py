@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
-import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -27,8 +24,7 @@ TOGETHER = 0.02
 PATIENCE = 20.0
 # How often (seconds) the size of access.log is looked at.
 ROTATION = 5.0
-STATE_SOCKET = "front/state.sock"
-LISTENERS = ("tcp:apps", "tcp:portal", "unix:state")
+LISTENERS = ("tcp:apps", "tcp:portal")
 
 
 class FrontKeeper:
@@ -123,23 +119,8 @@ class FrontKeeper:
 
     def _start(self) -> None:
         assert self._front is not None
-        self._hold_state_socket()
         inherited = "".join(f"{{fd:{name}}};" for name in LISTENERS)
         self.own_keeper.start(NAME, self._front.argv(), {"NGINX": inherited}, LISTENERS, again=True)
-
-    def _hold_state_socket(self) -> None:
-        """Have the keeper hold nginx's own socket too: one that a killed nginx left behind could not be bound again.
-
-        nginx takes an inherited socket by its name, so it is bound by the relative one: the run directory is ours.
-        """
-        with contextlib.chdir(self.serving.run_dir), socket.socket(socket.AF_UNIX) as state:
-            Path(STATE_SOCKET).unlink(missing_ok=True)
-            state.bind(STATE_SOCKET)
-            state.listen(64)
-            state.setblocking(False)
-            if self.serving.user:
-                shutil.chown(STATE_SOCKET, self.serving.user)
-            self.own_keeper.hold("unix:state", {}, [state.fileno()])
 
     def _signal(self, number: int) -> None:
         self.own_keeper.signal(NAME, signal.Signals(number))

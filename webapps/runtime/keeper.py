@@ -280,7 +280,7 @@ class Keeper:
     def do_start(self, caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """Start a child, unless it is there."""
         name = request["name"]
-        if name not in self.children.by_name:
+        if not self.children.has(name):
             child = Child(name, *(request[key] for key in ("argv", "environment", "inherit", "again", "as_user")))
             self.children.add(child)
             self.children.start(child)
@@ -343,15 +343,14 @@ class Keeper:
         going = [child for child in self.children.by_pid().values() if chosen(child.name)]
         for child in going:
             child.again = False
-            child.process.send_signal(number)  # type: ignore[union-attr]
+            child.send(number)
         deadline = time.monotonic() + GRACE
         while any(child.process for child in going) and not hasty and time.monotonic() < deadline:
             self.selector.select(0.05)
             self._serve_log()
             self._reap()
         for child in going:
-            if child.process:
-                child.process.kill()
+            child.send(signal.SIGKILL)
 
     def _serve_log(self) -> None:
         """Go on taking what the log writer has finished, so that it never waits for us."""

@@ -24,7 +24,8 @@ TEST_SECONDS = 60.0
 # Run before nginx takes the shell's place, so that a keeper that knows nothing of this can start it again:
 # 1. Workers that outlived their master (a SIGKILL) would go on taking connections with an old configuration;
 #    they are told to finish what they have. Each is known by its title and its working directory.
-# 2. The socket's file that such a master leaves would keep the new one from binding it, unless it inherits that too.
+# 2. The file of nginx's own socket that such a master leaves would keep the new one from binding it (bind(2),
+#    EADDRINUSE). Only the two that people reach are inherited: this one answers nobody but Stoa.
 START = """\
 for folder in /proc/[0-9]*; do
     if [ "$folder/cwd" -ef . ]; then
@@ -33,7 +34,7 @@ for folder in /proc/[0-9]*; do
         case $title in "nginx: "*) kill -QUIT "${folder#/proc/}" ;; esac
     fi
 done 2>/dev/null
-case $NGINX in *";"*";"*";"*) ;; *) rm -f front/state.sock ;; esac
+rm -f front/state.sock
 exec "$@"
 """
 
