@@ -187,7 +187,11 @@ def test_reload_touches_nothing_but_the_revision(supervisor, notes):
     before: dict[str, Any] = {**WebApp.objects.values().get()}
     run("webapp", "reload", "/csp/notes")
     after: dict[str, Any] = {**WebApp.objects.values().get()}
-    assert {name for name in after if after[name] != before[name]} == {"revision", "modified"}
+    assert {name for name in after if after[name] != before[name]} == {
+        "revision",
+        "modified",
+        "modified_by",
+    }
 
 
 def test_reload_that_fails_shows_the_traceback_and_that_the_old_one_serves_on(supervisor, notes):

@@ -48,6 +48,8 @@ class Namespace(models.Model):
     roots = models.JSONField("Roots", default=list, blank=True)
     os_user = models.CharField("OS user", max_length=64, blank=True, validators=[validators.validate_text])
     limits = models.JSONField("Limits", default=dict, blank=True)
+    modified = models.DateTimeField(auto_now=True)
+    modified_by = models.CharField(max_length=150, blank=True, editable=False)
 
     class Meta:
         ordering = ("name",)
@@ -69,9 +71,9 @@ class Namespace(models.Model):
                 raise ValidationError({"roots": error.messages}) from error
 
     @transaction.atomic
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, and start a new generation of every application in the namespace."""
-        self.name = self.name.upper()
+    def save(self, *args: Any, by: str = "", **kwargs: Any) -> None:
+        """Save in somebody's name, and start a new generation of every application in the namespace."""
+        self.name, self.modified_by = self.name.upper(), by
         super().save(*args, **kwargs)
         self.webapps.update(revision=F("revision") + 1)
         Change.note()
@@ -194,6 +196,7 @@ class WebApp(models.Model):
     revision = models.PositiveBigIntegerField(default=1, editable=False)
     created = models.DateTimeField(auto_now_add=True)
     modified = models.DateTimeField(auto_now=True)
+    modified_by = models.CharField(max_length=150, blank=True, editable=False)
 
     class Meta:
         ordering = ("name", "host")
@@ -276,13 +279,14 @@ class WebApp(models.Model):
         return problems
 
     @transaction.atomic
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save as a new revision: every save starts a new generation, even with no field changed."""
+    def save(self, *args: Any, by: str = "", **kwargs: Any) -> None:
+        """Save as a new revision in somebody's name: every save starts a new generation, whatever has changed."""
+        self.modified_by = by
         if not self._state.adding:
             rows = WebApp.objects.select_for_update().filter(pk=self.pk)
             self.revision = 1 + (rows.values_list("revision", flat=True).first() or 0)
             if kwargs.get("update_fields") is not None:
-                kwargs["update_fields"] = {*kwargs["update_fields"], "revision", "modified"}
+                kwargs["update_fields"] = {*kwargs["update_fields"], "revision", "modified", "modified_by"}
         super().save(*args, **kwargs)
         Change.note()
 

@@ -26,6 +26,8 @@ from .parser import Action, BadValue, Unreadable, read_file, shown
 from .report import Report, Result, Row
 
 Key = tuple[str, str]
+#: In whose name rows are saved.
+BY = "manage.py merge"
 ORDER = ("createnamespace", "createapplication", "modifyapplication", "deleteapplication")
 
 
@@ -108,7 +110,7 @@ class Merge:
             namespace.full_clean()
         except ValidationError as error:
             raise BadValue(f"{said_by}: {' '.join(error.messages)}") from error
-        namespace.save()
+        namespace.save(by=BY)
         self.namespaces[name] = namespace
         self.fresh.append(name)
         return namespace
@@ -137,7 +139,7 @@ class Merge:
         given = properties.read(action.properties)
         webapp = self._new(action, given, kind)
         _check(webapp, given, new=True)
-        webapp.save(force_insert=True)
+        webapp.save(force_insert=True, by=BY)
         self.webapps[key] = webapp.pk
         told = properties.warnings(webapp, given, new=True)
         return replace(row, result=Result.CREATED, why=self._said(_why_kind(given, kind)), warnings=told)
@@ -167,7 +169,7 @@ class Merge:
         told = properties.warnings(webapp, given, new=False)
         if not changed:
             return replace(row, result=Result.UNCHANGED, warnings=told)
-        webapp.save()
+        webapp.save(by=BY)
         why = self._said(f"Changed: {properties.names_of(changed)}.")
         return replace(row, result=Result.MODIFIED, why=why, warnings=told)
 

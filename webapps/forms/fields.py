@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from webapps import validators
-from webapps.choices import OFFERED_BITS, Authentication
+from webapps.choices import OFFERED_BITS, Authentication, methods
 
 BLANK_ROWS = 2
 MEGABYTE = 1 << 20
@@ -115,6 +115,11 @@ class EnvironmentField(forms.Field):
             raise ValidationError(f"{name} was secret. Type its value again to make it readable.")
         return ""
 
+    def in_words(self, value: Environment) -> str:
+        """Name the variables with their values, secrets without."""
+        rows = rows_of(value)
+        return ", ".join(f"{row['name']}={'(secret)' if row['secret'] else row['value']}" for row in rows)
+
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Say yes: every save is a revision anyway."""
         return True
@@ -131,6 +136,10 @@ class BitsField(forms.TypedMultipleChoiceField):
             widget=forms.CheckboxSelectMultiple,
             **kwargs,
         )
+
+    def in_words(self, value: int) -> str:
+        """Name the methods."""
+        return ", ".join(methods(value))
 
     def prepare_value(self, value: Any) -> Any:
         """Turn a number into the bits that are ticked."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from crispy_forms.helper import FormHelper
-from django import forms
 from django.core.exceptions import ValidationError
 
 from webapps import validators
 from webapps.models import Namespace
 
+from .conflict import Careful
 from .fields import EnvironmentField, LinesField
 from .layout import Pair, Section, helper, mark, wide
 
@@ -29,13 +29,7 @@ HELP = {
 }
 
 
-if TYPE_CHECKING:
-    _ModelForm = forms.ModelForm[Namespace]
-else:
-    _ModelForm = forms.ModelForm
-
-
-class NamespaceForm(_ModelForm):
+class NamespaceForm(Careful):
     """A namespace."""
 
     environment = EnvironmentField(label="Environment variables")

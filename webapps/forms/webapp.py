@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import HTML, Field
@@ -13,6 +13,7 @@ from webapps import directories, validators
 from webapps.choices import OFFERED_BITS, Authentication, Kind, ProtocolType
 from webapps.models import Namespace, WebApp, default_directory
 
+from .conflict import Careful
 from .fields import BitsField, EnvironmentField, MegabytesField, merge_bits
 from .layout import Pair, Section, helper, mark, wide
 
@@ -105,19 +106,13 @@ SECTIONS = (
 )
 
 
-if TYPE_CHECKING:
-    _ModelForm = forms.ModelForm[WebApp]
-else:
-    _ModelForm = forms.ModelForm
-
-
 #: Every field that the row has, in the order in which problems are listed.
 FIELDS = tuple(HELP)
 #: Fields of the form's own making: Django does not take their defaults from the model.
 DECLARED = ("authe_enabled", "memory_limit", "max_body")
 
 
-class WebAppForm(_ModelForm):
+class WebAppForm(Careful):
     """A web application, with the labels, the order and the rules of ``fields.md``."""
 
     authe_enabled = BitsField(label="Allowed Authentication Methods")
@@ -175,7 +170,7 @@ class WebAppForm(_ModelForm):
     @property
     def kept_bits(self) -> int:
         """The bits of AutheEnabled that the row has and the form does not offer."""
-        return self.instance.authe_enabled & ~OFFERED_BITS
+        return int(self.instance.authe_enabled) & ~OFFERED_BITS
 
     def clean_name(self) -> str:
         """Return the name as it is stored."""
@@ -271,7 +266,7 @@ class WebAppForm(_ModelForm):
     def full_clean(self) -> None:
         """Make the directory last, when everything else is right: nothing is half done."""
         super().full_clean()
-        if self.is_bound and not self.errors and self.offers_directory:
+        if self.is_bound and not self.errors and not self.conflict and self.offers_directory:
             self._make_directory()
 
     def _make_directory(self) -> None:

@@ -23,7 +23,7 @@ def enable(request: HttpRequest, pk: int) -> HttpResponse:
     """Enable: the application is live."""
     webapp = get_object_or_404(WebApp, pk=pk)
     webapp.enabled = True
-    webapp.save(update_fields=["enabled"])
+    webapp.save(update_fields=["enabled"], by=request.user.get_username())
     say_saved(request, webapp)
     return redirect("webapps:detail", pk)
 
@@ -34,7 +34,7 @@ def disable(request: HttpRequest, pk: int) -> HttpResponse:
     """Disable: its processes end and its address answers 404."""
     webapp = get_object_or_404(WebApp, pk=pk)
     webapp.enabled = False
-    webapp.save(update_fields=["enabled"])
+    webapp.save(update_fields=["enabled"], by=request.user.get_username())
     say_saved(request, webapp)
     return redirect("webapps:detail", pk)
 
@@ -44,7 +44,7 @@ def disable(request: HttpRequest, pk: int) -> HttpResponse:
 def reload(request: HttpRequest, pk: int) -> HttpResponse:
     """Start a new generation with nothing changed."""
     webapp = get_object_or_404(WebApp, pk=pk)
-    webapp.save(update_fields=[])
+    webapp.save(update_fields=[], by=request.user.get_username())
     if control.status(timeout=1.0) is None:
         text = "Stoa’s supervisor is not running: {} starts anew when Stoa runs."
         messages.warning(request, text.format(webapp.label))
@@ -63,6 +63,6 @@ def set_protocol(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, "Python Protocol Type is wsgi or asgi.")
     else:
         webapp.protocol_type = wanted
-        webapp.save(update_fields=["protocol_type"])
+        webapp.save(update_fields=["protocol_type"], by=request.user.get_username())
         messages.success(request, f"Python Protocol Type of {webapp.label} is {wanted.label} now.")
     return redirect("webapps:detail", pk)

@@ -28,8 +28,8 @@ def namespace_list(request: HttpRequest) -> HttpResponse:
 def namespace_create(request: HttpRequest) -> HttpResponse:
     """Create a namespace."""
     form = NamespaceForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        namespace = form.save()
+    if request.method == "POST" and form.is_valid() and form.saved(request.user.get_username()):
+        namespace = form.instance
         messages.success(request, f"Created the namespace {namespace}.")
         return redirect("webapps:namespaces")
     return render(request, "webapps/namespace_form.html", {"form": form, "sections": SECTIONS})
@@ -40,8 +40,7 @@ def namespace_edit(request: HttpRequest, name: str) -> HttpResponse:
     """Edit a namespace: its applications start anew."""
     namespace = get_object_or_404(Namespace, name=name)
     form = NamespaceForm(request.POST if request.method == "POST" else None, instance=namespace)
-    if request.method == "POST" and form.is_valid():
-        namespace = form.save()
+    if request.method == "POST" and form.is_valid() and form.saved(request.user.get_username()):
         messages.success(request, f"Saved the namespace {namespace}. Its applications start anew.")
         return redirect("webapps:namespaces")
     context = {"form": form, "namespace": namespace, "sections": SECTIONS}

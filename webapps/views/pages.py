@@ -104,7 +104,7 @@ def webapp_create(request: HttpRequest) -> HttpResponse:
     source = WebApp.objects.filter(pk=_number(request.GET.get("copy"))).first()
     if request.method == "POST":
         form = WebAppForm(request.POST)
-        if form.is_valid():
+        if form.is_valid() and form.saved(request.user.get_username()):
             return _saved(request, form)
     else:
         form = WebAppForm(copy_of=source, initial={} if source else _first_choice())
@@ -129,7 +129,7 @@ def webapp_edit(request: HttpRequest, pk: int) -> HttpResponse:
     webapp = get_object_or_404(WebApp.objects.select_related("namespace"), pk=pk)
     label = webapp.label
     form = WebAppForm(request.POST if request.method == "POST" else None, instance=webapp)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and form.saved(request.user.get_username()):
         return _saved(request, form, before=label)
     return _form_page(request, form, {"form": form, "webapp": webapp, "label": label})
 
@@ -142,7 +142,7 @@ def _form_page(request: HttpRequest, form: WebAppForm, context: dict[str, Any]) 
 
 
 def _saved(request: HttpRequest, form: WebAppForm, before: str = "") -> HttpResponse:
-    webapp = form.save()
+    webapp: WebApp = form.instance
     say_saved(request, webapp, form.made)
     if before and before != webapp.label:
         messages.warning(request, f"The address has changed: {before} answers 404 from now on.")

@@ -66,7 +66,8 @@ class Command(BaseCommand):
     def _reload(self, webapp: WebApp, timeout: float | None) -> None:
         if not webapp.enabled:
             raise CommandError(f"{webapp} is disabled, so nothing runs; enable it instead.")
-        webapp.save(update_fields=["modified"])  # Every save is a new revision; its other fields may have changed.
+        # Every save is a new revision; its other fields may have changed.
+        webapp.save(update_fields=["modified"], by="manage.py webapp")
         if control.status() is None:
             raise CommandError(f"{START} {webapp} is saved, and will be live then.", returncode=STOPPED)
         if webapp.kind == Kind.FILES:
