@@ -116,3 +116,16 @@ def test_a_request_in_flight_is_answered_when_stoa_is_stopped() -> None:
 
         client.join(10)
         assert [answer.status for answer in answers] == [200]
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_whoever_came_while_it_was_starting_is_not_kept_waiting_when_it_fails(stoa: Stoa, protocol: int) -> None:
+    name = f"/bad/late{protocol}"
+    directory = stoa.write(name[1:], {"app.py": "import time\ntime.sleep(2)\nraise RuntimeError('late')\n"})
+    stoa.create(name, directory, WSGIType=protocol)
+    wait_for(lambda: stoa.get("/bad/none/").status == 404 and stoa.live().get("front", {}).get("settled"), 10)
+
+    answer = stoa.eventually(f"{name}/", status=503, timeout=5)
+
+    assert "The application is not running" in answer.text
+    stoa.merge(f"DeleteApplication:Name={name}")

@@ -129,6 +129,11 @@ class Application:
         """Return the failure of what is wished now; one of an older wish is history."""
         return self.failure if self.failure and self.failure.key == self.wish_key else None
 
+    @property
+    def down(self) -> bool:
+        """Whether it has failed and nothing of it serves."""
+        return self.current is None and self.present_failure() is not None
+
     def reason(self) -> str:
         """Say why it is so, in a sentence or less."""
         failure = self.present_failure()

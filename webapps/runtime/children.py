@@ -102,7 +102,7 @@ class Children:
 
     def _spawn(self, child: Child, fds: dict[str, int]) -> subprocess.Popen[bytes]:
         output = self.room.output(child.name)
-        environment = {**self.room.environment, **child.environment}
+        environment = {**self.room.environment, **child.environment, **self._own(child)}
         try:
             return subprocess.Popen(  # noqa: S603
                 [_filled(word, fds) for word in child.argv],
@@ -117,6 +117,13 @@ class Children:
             )
         finally:
             os.close(output)
+
+    def _own(self, child: Child) -> dict[str, str]:
+        """Give a child that runs as STOA_USER that account's own directory and name instead of root's."""
+        if not (self.room.user and child.as_user):
+            return {}
+        account = pwd.getpwnam(self.room.user)
+        return {"HOME": account.pw_dir, "USER": self.room.user, "LOGNAME": self.room.user}
 
     def _identity(self, child: Child) -> dict[str, Any]:
         """Run front, zygotes and installers as STOA_USER, where Stoa was started as root."""

@@ -193,6 +193,8 @@ def _installer_environment() -> dict[str, str]:
     """Pass on what an installer needs (indexes, proxies, certificates), and nothing of Stoa's."""
     passed = re.compile(r"(UV_|PIP_|SSL_|REQUESTS_|LC_|XDG_)\w*|LANG|PATH|HOME|TMPDIR|(?i:(https?|no|all)_proxy)")
     environment = {name: value for name, value in os.environ.items() if passed.fullmatch(name)}
+    if "UV_CACHE_DIR" not in environment and not os.access(os.environ.get("HOME", ""), os.W_OK):
+        environment["UV_NO_CACHE"] = "1"  # An account such as nobody has no directory to keep one in.
     return {**environment, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 

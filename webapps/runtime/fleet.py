@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import processes, wire
+from .apology import turn_away
 from .appfiles import last_change, problem_of
 from .application import PAUSES, STEADY, Application, Failure, Instance, Worker
 from .crew import Crew
@@ -60,6 +61,8 @@ class Fleet:
             fact = application.fact(application.id in routed)
             for step in steps(application.wish_key, fact, now):
                 self.carry[step](application)
+            if application.listener and application.down:
+                turn_away(application.listener)  # They came while it was starting; the front answers the others.
         self._release_zygotes()
 
     def _deadlines(self, application: Application, now: float) -> None:
@@ -268,7 +271,9 @@ class Fleet:
         for key, kept in held.items():
             kind, _, name = key.partition(":")
             if kind == "socket":
-                self._application(int(name), kept.meta["label"]).listener = socket.socket(fileno=kept.fds.pop())
+                listener = socket.socket(fileno=kept.fds.pop())
+                listener.setblocking(False)
+                self._application(int(name), kept.meta["label"]).listener = listener
             wire.close_all(kept.fds)
         alive = {key[7:]: kept.meta for key, kept in held.items() if key.startswith("worker:")}
         for key, meta in alive.items():
