@@ -105,4 +105,6 @@ def webapp(namespace: Namespace, directory: Path) -> WebApp:
     """The application /csp/notes."""
     from webapps.models import WebApp as Row
 
-    return Row.objects.create(name="/csp/notes", namespace=namespace, app_name="app", directory=str(directory))
+    return Row.objects.create(
+        name="/csp/notes", namespace=namespace, app_name="app", directory=str(directory), authe_enabled=64
+    )

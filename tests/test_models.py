@@ -134,14 +134,29 @@ def test_it_leaves_disabled_applications_out(webapp: WebApp) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "resource", "is_open"), [(64, "", True), (64, "R", False), (32, "", False), (96, "", True)]
+    ("bits", "resource", "allowed", "is_open", "is_public"),
+    [
+        (64, "", 64 + 32, True, True),
+        (64, "R", 64 + 32, False, False),
+        (32, "", 64 + 32, False, False),
+        # Whoever sends credentials is asked who he is.
+        (96, "", 64 + 32, False, True),
+        (96, "", 64, True, True),
+        (96, "", 32, False, False),
+        # What Stoa does not have asks nobody anything.
+        (64 + 2048, "", 64 + 32, True, True),
+        (2048, "", 64 + 32, False, False),
+    ],
 )
-def test_it_is_open_where_nobody_is_asked(webapp: WebApp, bits: int, resource: str, is_open: bool) -> None:
+def test_it_is_open_where_nobody_is_asked(
+    webapp: WebApp, bits: int, resource: str, allowed: int, is_open: bool, is_public: bool
+) -> None:
     webapp.authe_enabled, webapp.resource = bits, resource
-    assert spec_of(webapp).open is is_open
+    assert spec_of(webapp, allowed).open is is_open
+    assert webapp.is_public(allowed) is is_public
 
 
 def test_it_serves_a_path_for_files_only(namespace: Namespace) -> None:
     webapp = WebApp.objects.create(name="/docs", namespace=namespace, kind="files", path="/srv/docs/")
-    spec = spec_of(webapp)
+    spec = spec_of(webapp, 64)
     assert (spec.protocol, spec.files.path) == (Protocol.FILES, "/srv/docs")

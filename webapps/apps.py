@@ -8,3 +8,9 @@ class WebappsConfig(AppConfig):
 
     name = "webapps"
     verbose_name = "Web Applications"
+
+    def ready(self) -> None:
+        """Connect what follows from a change to users, roles and resources."""
+        from . import roles
+
+        roles.connect()

@@ -41,6 +41,10 @@ class Authentication(models.IntegerChoices):
     LOGIN_COOKIE = 16384, "Login Cookie"
 
 
+#: The methods that Stoa has; the others keep their bits and are not available yet.
+AVAILABLE = Authentication.UNAUTHENTICATED | Authentication.PASSWORD | Authentication.LOGIN_COOKIE
+#: What a new application in the portal asks for.
+PROTECTED = Authentication.PASSWORD | Authentication.LOGIN_COOKIE
 #: Bits that are kept as given and never offered.
 OFFERED_BITS = sum(Authentication.values)
 

@@ -11,24 +11,12 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
-from . import control, validators
-from .choices import Authentication, Kind, ProtocolType, ServeFiles, methods
+from . import validators
+from .changes import Change
+from .choices import PROTECTED, Authentication, Kind, ProtocolType, ServeFiles, methods
+from .security import EntryCode, Options, Resource, SignIn
 
-
-class Change(models.Model):
-    """One row that counts the saved changes: whoever compares wish and fact knows when to read again."""
-
-    counter = models.BigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return str(self.counter)
-
-    @classmethod
-    def note(cls) -> None:
-        """Count a change, in the transaction that makes it, and tell the supervisor once it is committed."""
-        if not cls.objects.filter(pk=1).update(counter=F("counter") + 1):
-            cls.objects.create(pk=1, counter=1)
-        transaction.on_commit(control.nudge)
+__all__ = ["Change", "EntryCode", "Namespace", "Options", "Resource", "SignIn", "WebApp", "default_directory"]
 
 
 class Namespace(models.Model):
@@ -153,7 +141,7 @@ class WebApp(models.Model):
     group_by_id = models.CharField("Group by ID", max_length=64, blank=True, validators=[validators.validate_text])
     authe_enabled = models.BigIntegerField(
         "Allowed Authentication Methods",
-        default=Authentication.UNAUTHENTICATED,
+        default=PROTECTED,
         validators=[MinValueValidator(0)],
     )
     match_roles = models.TextField(
@@ -230,10 +218,17 @@ class WebApp(models.Model):
             return "files"
         return "asgi" if self.protocol_type == ProtocolType.ASGI else "wsgi"
 
-    @property
-    def open(self) -> bool:
-        """Whether anybody may enter without being asked who he is."""
-        return bool(self.authe_enabled & Authentication.UNAUTHENTICATED) and not self.resource
+    def in_force(self, allowed: int) -> int:
+        """Return the bits of the methods in force: the application's and, of those, what the system allows."""
+        return self.authe_enabled & allowed
+
+    def is_public(self, allowed: int) -> bool:
+        """Say whether anybody may enter without saying who he is."""
+        return bool(self.in_force(allowed) & Authentication.UNAUTHENTICATED) and not self.resource
+
+    def is_open(self, allowed: int) -> bool:
+        """Say whether nobody is ever asked who he is: the front needs no gate for it."""
+        return self.in_force(allowed) == Authentication.UNAUTHENTICATED and not self.resource
 
     @property
     def authentication(self) -> list[str]:

@@ -8,22 +8,23 @@ from pathlib import Path
 from webapps.runtime.spec import AppSpec, Files, Limits, Protocol, ServeFiles
 
 from . import validators
-from .models import Change, Namespace, WebApp
+from .models import Change, Namespace, Options, WebApp
 
 
 def read_specs(home: Path | None = None) -> list[AppSpec]:
     """Return the specs of all enabled applications."""
     rows = WebApp.objects.filter(enabled=True).select_related("namespace").order_by("pk")
-    return [spec_of(webapp) for webapp in rows]
+    allowed = Options.current().methods
+    return [spec_of(webapp, allowed) for webapp in rows]
 
 
 def change_counter() -> int:
     """Return the number that rises with every change to a row."""
-    return Change.objects.filter(pk=1).values_list("counter", flat=True).first() or 0
+    return Change.counters()[0]
 
 
-def spec_of(webapp: WebApp) -> AppSpec:
-    """Return the frozen value of one row."""
+def spec_of(webapp: WebApp, allowed: int) -> AppSpec:
+    """Return the frozen value of one row, where the system allows these methods of authentication."""
     return AppSpec(
         id=webapp.pk,
         revision=webapp.revision,
@@ -38,7 +39,7 @@ def spec_of(webapp: WebApp) -> AppSpec:
         environment=_environment(webapp),
         interpreter=webapp.namespace.interpreter,
         debug=webapp.debug,
-        open=webapp.open,
+        open=webapp.is_open(allowed),
         health_path=webapp.health_path,
         limits=_limits(webapp),
         files=Files(ServeFiles(webapp.serve_files), _plain(webapp.files_path), webapp.serve_files_timeout),

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from webapps import control
 from webapps.addresses import address_of
 from webapps.forms import WebAppForm
-from webapps.models import Namespace, WebApp
+from webapps.models import Namespace, Options, WebApp
 from webapps.runtime.logs import read_tail
 from webapps.status import Overview
 
@@ -41,7 +41,7 @@ def webapp_list(request: HttpRequest) -> HttpResponse:
         "rows": _rows(page, overview, request),
         "query": query,
         "any": bool(page.paginator.count) or WebApp.objects.exists(),
-        "has_namespace": Namespace.objects.exists(),
+        "has_namespace": bool(page.paginator.count) or Namespace.objects.exists(),
     }
     template = "webapps/_rows.html" if request.GET.get("part") == "rows" else "webapps/list.html"
     return render(request, template, context)
@@ -57,8 +57,14 @@ def _filtered(query: str) -> Any:
 
 
 def _rows(page: Page[WebApp], overview: Overview, request: HttpRequest) -> list[dict[str, Any]]:
+    allowed = Options.current().methods
     return [
-        {"webapp": webapp, "status": overview.of(webapp), "address": address_of(webapp, request)}
+        {
+            "webapp": webapp,
+            "status": overview.of(webapp),
+            "address": address_of(webapp, request),
+            "public": webapp.is_public(allowed),
+        }
         for webapp in page.object_list
     ]
 
@@ -90,7 +96,7 @@ def last_lines(webapp: WebApp) -> list[Any]:
 
 
 def _warnings(webapp: WebApp) -> list[str]:
-    if webapp.debug and webapp.open and webapp.protocol != "files":
+    if webapp.debug and webapp.is_public(Options.current().methods) and webapp.protocol != "files":
         return [
             "DEBUG is on and the application is open to all: whoever opens it can read its tracebacks. "
             "Never leave it so on a public address."
