@@ -139,13 +139,15 @@ def code_expires() -> datetime:
 class EntryCode(models.Model):
     """A one-time code with which a browser comes back from the sign-in page to one application.
 
-    ``digest`` is SHA-256 of the code, ``browser`` that of the nonce which the browser keeps in a cookie.
+    ``digest`` is SHA-256 of the code, ``browser`` that of the nonce which the browser keeps in a cookie; ``how`` says
+    what stands behind the sign-in: "p" a password for this application, "l" an earlier sign-in that others share.
     """
 
     digest = models.CharField(primary_key=True, max_length=64)
     sign_in = models.ForeignKey(SignIn, models.CASCADE)
     webapp = models.ForeignKey("webapps.WebApp", models.CASCADE)
     browser = models.CharField(max_length=64)
+    how = models.CharField(max_length=1)
     way_back = models.CharField(max_length=4096)
     expires = models.DateTimeField(default=code_expires)
 

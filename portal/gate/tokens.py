@@ -1,0 +1,106 @@
+"""What a browser carries: signed, expiring tokens in cookies of Stoa's, each for one scope.
+
+A token is ``user.sign_in.how.began.issued.expires.proof.signature`` in ASCII, times in seconds since the epoch. The
+signature (HMAC-SHA-256, RFC 2104) covers the scope too, which is the cookie's name: a token that is put into another
+cookie is not that cookie's. ``proof`` changes with the user's password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from enum import Enum
+
+PREFIX = "stoa_"
+LOGIN = f"{PREFIX}login"
+#: The nonce that binds a one-time code to the browser that asked for it.
+NONCE = f"{PREFIX}enter"
+PROOF = 16
+#: No token is longer; what is longer is not looked at.
+LONGEST = 256
+
+
+class How(str, Enum):
+    """What stands behind a token: it counts only while that method is in force."""
+
+    PASSWORD = "p"  # noqa: S105
+    LOGIN_COOKIE = "l"
+
+
+@dataclass(frozen=True)
+class Token:
+    """A sign-in as a browser carries it. Times are seconds since the epoch."""
+
+    user: int
+    sign_in: str
+    how: How
+    began: int
+    issued: int
+    expires: int
+    proof: str
+
+    @property
+    def text(self) -> str:
+        """All of it but the signature."""
+        parts = (self.user, self.sign_in, self.how.value, self.began, self.issued, self.expires, self.proof)
+        return ".".join(map(str, parts))
+
+
+def cookie_of_application(app_id: int) -> str:
+    """Return the name of the cookie that lets into one application alone."""
+    return f"{PREFIX}a{app_id}"
+
+
+def cookie_of_group(group: str) -> str:
+    """Return the name of the cookie that the applications of one group share."""
+    return f"{PREFIX}g{hashlib.sha256(group.encode()).hexdigest()[:16]}"
+
+
+def proof_of(password: str, key: bytes) -> str:
+    """Return what stands for a user's stored password in his tokens: another password, another proof."""
+    return hmac.digest(key, b"proof:" + password.encode(), "sha256").hex()[:PROOF]
+
+
+class Signer:
+    """Sign and read tokens with a key that is derived from Stoa's secret key."""
+
+    def __init__(self, secret: str) -> None:
+        self.key = hashlib.sha256(b"stoa gate " + secret.encode()).digest()
+
+    def sign(self, token: Token, cookie: str) -> str:
+        """Return the value of a cookie of this name."""
+        return f"{token.text}.{self._signature(token.text, cookie)}"
+
+    def read(self, value: str, cookie: str, now: float) -> Token | None:
+        """Return the token in a cookie, None where it is forged, expired, another cookie's, or none at all."""
+        text, _, signature = value.rpartition(".")
+        if len(value) > LONGEST or not value.isascii():
+            return None
+        if not hmac.compare_digest(signature, self._signature(text, cookie)):
+            return None
+        # What carries our signature was written by us.
+        user, sign_in, how, began, issued, expires, proof = text.split(".")
+        if int(expires) <= now or int(issued) > now + 60:
+            return None
+        return Token(int(user), sign_in, How(how), int(began), int(issued), int(expires), proof)
+
+    def _signature(self, text: str, cookie: str) -> str:
+        digest = hmac.digest(self.key, f"{cookie}:{text}".encode(), "sha256")
+        return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def cookies_of(header: str, wanted: str) -> str | None:
+    """Return the value of the one cookie of this name, None where there is none or more than one.
+
+    Script on another port of this host can add a second one: then nobody is signed in.
+    """
+    found = None
+    for pair in header.split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == wanted:
+            if found is not None:
+                return None
+            found = value
+    return found
