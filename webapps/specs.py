@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from webapps.runtime.spec import AppSpec, Files, Limits, Protocol, ServeFiles
+from webapps.runtime.spec import AppSpec, Cors, Files, Limits, Protocol, ServeFiles
 
 from . import validators
 from .models import Change, Namespace, Options, WebApp
@@ -42,6 +42,11 @@ def spec_of(webapp: WebApp, allowed: int) -> AppSpec:
         open=webapp.is_open(allowed),
         health_path=webapp.health_path,
         limits=_limits(webapp),
+        cors=Cors(
+            tuple(validators.items(webapp.cors_allowlist)),
+            tuple(validators.items(webapp.cors_headers)),
+            webapp.cors_credentials,
+        ),
         files=Files(ServeFiles(webapp.serve_files), _plain(webapp.files_path), webapp.serve_files_timeout),
     )
 

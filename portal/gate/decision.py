@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from webapps.choices import Authentication
 
@@ -22,7 +22,7 @@ LOGIN_COOKIE = int(Authentication.LOGIN_COOKIE)
 BEHIND = {How.PASSWORD: PASSWORD, How.LOGIN_COOKIE: LOGIN_COOKIE}
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What the gate says of a request."""
 
     ENTER = "enter"

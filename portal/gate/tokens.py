@@ -11,18 +11,20 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 PREFIX = "stoa_"
 LOGIN = f"{PREFIX}login"
 #: The nonce that binds a one-time code to the browser that asked for it.
 NONCE = f"{PREFIX}enter"
+#: The sign-ins of this browser, for the page that ends them: applications' cookies are sent to applications alone.
+HERE = f"{PREFIX}here"
 PROOF = 16
 #: No token is longer; what is longer is not looked at.
 LONGEST = 256
 
 
-class How(str, Enum):
+class How(StrEnum):
     """What stands behind a token: it counts only while that method is in force."""
 
     PASSWORD = "p"  # noqa: S105

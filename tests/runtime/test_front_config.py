@@ -219,4 +219,4 @@ def test_a_trial_listens_on_nothing_that_anybody_uses() -> None:
 def test_headers_are_set_once_however_many_routes_there_are() -> None:
     routes = [Route(n, f"/a{n}", "", Protocol.WSGI, f"apps/{n}.sock") for n in range(50)]
 
-    assert render(SETTINGS, routes).text.count("proxy_set_header Host ") == 1
+    assert render(SETTINGS, routes).text.count("proxy_set_header Host $") == 1

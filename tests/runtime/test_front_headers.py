@@ -16,7 +16,6 @@ from webapps.runtime.spec import Files, ServeFiles
 
 PAGES = {
     400: "This address is not understood",
-    403: "This application is not open",
     404: "There is no application at this address",
     413: "That is too large",
     502: "The application broke off",
@@ -42,6 +41,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             wsgi(5, "/gone"),
             wsgi(6, "/slow", request_timeout=1),
             files(7, "/closed-files", site.root, open=False),
+            files(8, "/secured", site.root, ServeFiles.SECURED, open=False),
             USER="/wsgi",
         )
         site.backend(6)
@@ -181,10 +181,6 @@ def test_an_applications_own_error_page_is_its_own(site: Site, path: str, status
         ("/failed/x", 503),
         ("/failed", 503),
         ("/failed/static/none", 503),
-        ("/closed/", 403),
-        ("/closed", 403),
-        ("/closed/static/x.css", 403),
-        ("/closed-files/x.css", 403),
         ("/gone/", 502),
         ("/%66ailed/", 400),
     ],
@@ -199,6 +195,21 @@ def test_stoa_answers_with_a_page_of_its_own(site: Site, path: str, status: int,
     assert answer["Cache-Control"] == "no-store"
     assert answer["Retry-After"] == ("5" if status in (502, 503) else "")
     assert site.get("/-/static/front.css").status == 200
+
+
+@pytest.mark.parametrize("path", ["/closed/", "/closed/x", "/closed/static/none", "/secured/", "/secured/x.css"])
+def test_a_gate_that_does_not_answer_lets_nobody_in(site: Site, path: str) -> None:
+    for method in ("GET", "POST", "HEAD", "OPTIONS"):
+        answer = site.ask(method, path)
+
+        assert answer.status == 503
+        assert answer["Retry-After"] == "5"
+        assert method == "HEAD" or "The door does not answer" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/closed/static/x.css", "/closed-files/x.css"])
+def test_files_that_ignore_the_security_are_served_without_a_gate(site: Site, path: str) -> None:
+    assert site.get(path).text == "p {}"
 
 
 @pytest.mark.parametrize(

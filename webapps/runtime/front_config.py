@@ -12,20 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .front_guard import PAGE_HEADERS, block, cookies, credentials, own_locations
 from .front_http import APPS, CLEARED, HTTP, TYPES
-from .front_routes import RouteRefused, check, covers, has_process, locations, upstream
+from .front_routes import RouteRefused, check, covers, locations, upstream
 from .nginx import Binary
-from .spec import Route
+from .spec import ORIGIN, Route
 
 __all__ = ["FrontSettings", "Rendered", "RouteRefused", "render"]
 
 # A file of its own: `nginx -t` binds and removes what it is told to listen on, as the front may be starting.
 TRIAL = "front/trial-{}.sock"
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 NAMESPACE = re.compile(r"%?[A-Z][A-Z0-9_-]{0,63}")
 MOUNT = re.compile(r"/[A-Za-z0-9._~/-]*")
 BODY_OF_THE_PORTAL = "20m"
-PAGES = (400, 403, 404, 405, 413, 414, 500, 502, 503, 504)
+PAGES = (400, 404, 405, 413, 414, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,11 @@ def _main(settings: FrontSettings) -> Iterator[str]:
 
 
 def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]:
-    yield from _block("types", [line.strip() for line in TYPES.strip().splitlines()])
+    yield from block("types", [line.strip() for line in TYPES.strip().splitlines()])
     yield from (HTTP % {"log": _file_name(settings.access_log)}).strip().splitlines()
     yield from (f'proxy_set_header {name} "";' for name in CLEARED.split())
+    yield from cookies()
+    yield from credentials()
     # Unused, but made at the start, by default where only root may.
     for module in ("fastcgi", "uwsgi", "scgi"):
         if f"http_{module}" not in settings.binary.without:
@@ -175,7 +177,7 @@ def _file_name(path: Path) -> str:
 def _trust(proxies: tuple[str, ...]) -> Iterator[str]:
     """Believe forwarded addresses and schemes from the trusted proxies alone."""
     trusted = [str(ipaddress.ip_network(proxy, strict=False)) for proxy in proxies]
-    yield from _block("geo $realip_remote_addr $stoa_trusted", ["default 0;", *(f"{proxy} 1;" for proxy in trusted)])
+    yield from block("geo $realip_remote_addr $stoa_trusted", ["default 0;", *(f"{proxy} 1;" for proxy in trusted)])
     scheme = '"$stoa_trusted $http_x_forwarded_proto"'
     yield f'map {scheme} $stoa_scheme {{ default $scheme; "1 https" https; "1 http" http; }}'
     yield from (f"set_real_ip_from {proxy};" for proxy in trusted)
@@ -190,19 +192,13 @@ def _namespace_defaults(defaults: Mapping[str, str]) -> Iterator[str]:
     for namespace, name in sorted(defaults.items()):
         if NAMESPACE.fullmatch(namespace) and MOUNT.fullmatch(name) and "//" not in name:
             lines.append(f'"/-/ns/{namespace}/" {name.rstrip("/")}/;')
-    yield from _block("map $uri $stoa_namespace_default", lines)
-
-
-def _block(opening: str, lines: Iterable[str]) -> Iterator[str]:
-    yield f"{opening} {{"
-    yield from _indented(lines)
-    yield "}"
+    yield from block("map $uri $stoa_namespace_default", lines)
 
 
 def _upstreams(routes: Sequence[Route]) -> Iterator[str]:
     for route in routes:
-        if has_process(route):
-            yield from upstream(route)
+        yield from upstream(route)
+    yield "upstream gate { server unix:gate.sock max_fails=0; keepalive 64; keepalive_timeout 60s; }"
     yield "upstream portal { server unix:portal.sock max_fails=0; keepalive 8; keepalive_timeout 1s; }"
 
 
@@ -212,8 +208,10 @@ def _state(generation: int, listening: _Listening) -> Iterator[str]:
         f"listen {listening.state};",
         "access_log off;",
         f"location = /generation {{ return 200 {generation}; }}",
+        # Declares what guarded locations alone set: nginx refuses a variable that nobody defines.
+        'location = /variables { set $stoa_gate ""; set $stoa_user ""; set $stoa_groups ""; set $stoa_why ""; }',
     ]
-    yield from _block("server", lines)
+    yield from block("server", lines)
 
 
 def _apps(settings: FrontSettings, routes: Sequence[Route], listening: _Listening) -> Iterator[str]:
@@ -252,13 +250,9 @@ def _pages() -> Iterator[str]:
         yield f"error_page {status} /-/pages/{status}$stoa_kind;"
     # 494 is nginx's own number for headers that are too long.
     yield "error_page 494 =431 /-/pages/431$stoa_kind;"
-    headers = [
-        'add_header Cache-Control "no-store" always;',
-        "add_header Content-Security-Policy \"default-src 'none'; style-src 'self'\" always;",
-        'add_header X-Content-Type-Options "nosniff" always;',
-        "add_header Retry-After $stoa_retry_after always;",
-    ]
-    yield from _block(
+    headers = [f'add_header {name} "{value}" always;' for name, value in PAGE_HEADERS.items()]
+    headers.append("add_header Retry-After $stoa_retry_after always;")
+    yield from block(
         "location ^~ /-/pages/",
         ["internal;", "alias front/static/front/;", "charset utf-8;", "recursive_error_pages off;", *headers],
     )
@@ -268,18 +262,19 @@ def _pages() -> Iterator[str]:
         'add_header Cache-Control "max-age=300";',
         "access_log off;",
     ]
-    yield from _block("location = /-/static/front.css", style)
+    yield from block("location = /-/static/front.css", style)
 
 
 def _own(settings: FrontSettings) -> Iterator[str]:
     """What else Stoa answers on the applications' origin."""
     portal = _origin(settings.portal_url, settings.portal_listen)
     yield "location /-/ { return 404; }"
+    yield from own_locations()
     going = [
         'if ($stoa_namespace_default = "") { return 404; }',
         "return 302 $stoa_namespace_default$is_args$args;",
     ]
-    yield from _block("location /-/ns/", going)
+    yield from block("location /-/ns/", going)
     yield f"location = /-/portal {{ return 302 {portal}/portal/; }}"
     yield f"location = /portal {{ return 302 {portal}/portal/; }}"
     yield f"location /portal/ {{ return 302 {portal}$request_uri; }}"
@@ -323,8 +318,8 @@ def _portal(settings: FrontSettings, listening: _Listening) -> Iterator[str]:
         "error_page 403 404 =404 /-/pages/404$stoa_kind;",
         "error_page 405 /-/pages/405$stoa_kind;",
     ]
-    yield from _indented(_block("location /portal/", passed_on))
-    yield from _indented(_block("location /portal/static/", files))
+    yield from _indented(block("location /portal/", passed_on))
+    yield from _indented(block("location /portal/static/", files))
     yield "    location = / { set $stoa_app portal; return 302 /portal/; }"
     yield "    location = /portal { set $stoa_app portal; return 302 /portal/$is_args$args; }"
     yield f"    location / {{ return 302 {apps}$request_uri; }}"

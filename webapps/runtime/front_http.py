@@ -61,7 +61,7 @@ client_body_temp_path front/tmp/body;
 map $request_uri $stoa_path {{ default -; "~^(?<stoa_raw_path>[^?]+)" $stoa_raw_path; }}
 map $stoa_app $stoa_label {{ default $stoa_app; "" -; }}
 log_format stoa '$time_iso8601 $stoa_label $remote_addr $request_method $stoa_path '
-                '$status $bytes_sent $request_time -';
+                '$status $bytes_sent $request_time $stoa_logged_user';
 access_log front/log/%(log)s stoa buffer=32k flush=1s;
 
 # Without a slash at its end, or a directory itself would count as behind a link (ngx_http_index_module: 500).
@@ -103,6 +103,10 @@ proxy_set_header X-Forwarded-Proto $stoa_scheme;
 proxy_set_header X-Forwarded-Host $stoa_host;
 proxy_set_header X-Forwarded-Port $stoa_port;
 proxy_set_header X-Real-IP $remote_addr;
+proxy_set_header Cookie $stoa_cookie;
+proxy_set_header Authorization $stoa_authorization;
+proxy_set_header Remote-User $stoa_user;
+proxy_set_header Remote-Groups $stoa_groups;
 """
 # What some framework somewhere believes, and no client may say. Names with an underscore, which are the
 # same to a WSGI application, do not get past nginx (underscores_in_headers).
@@ -112,7 +116,7 @@ CLEARED = (
     "X-Forwarded-Groups X-Forwarded-Uri X-Forwarded-Preferred-Username X-Forwarded-Access-Token "
     "X-Forwarded-Client-Cert X-Url-Scheme X-Scheme X-Script-Name Script-Name X-Original-URL "
     "X-Original-URI X-Original-Host X-Rewrite-URL X-Host X-Client-IP X-Cluster-Client-IP True-Client-IP "
-    "Client-IP Front-End-Https Proxy Remote-User Remote-Groups Remote-Email Remote-Name X-Remote-User "
+    "Client-IP Front-End-Https Proxy Remote-Email Remote-Name X-Remote-User "
     "X-Remote-Groups X-Sendfile-Type X-Accel-Mapping"
 )
 # What a hosted response may not say to the front, or to the browser about the whole origin (design.md, rule

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 
+from .front_guard import block, check_cors, cors, cors_maps, guard, guard_files, repeated, told
 from .spec import Protocol, Route, ServeFiles
 
 SEGMENTS = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
@@ -39,6 +40,8 @@ def check(route: Route) -> None:
         raise RouteRefused(f"{host!r} is not a host name")
     if route.protocol is not Protocol.FILES and not SOCKET.fullmatch(route.socket):
         raise RouteRefused(f"{route.socket!r} is not a socket below the run directory")
+    if words := check_cors(route):
+        raise RouteRefused(words)
 
 
 def mount(route: Route) -> str:
@@ -53,15 +56,19 @@ def covers(route: Route, other: Route) -> bool:
 
 def has_process(route: Route) -> bool:
     """Say whether requests are passed on to a process."""
-    return route.protocol is not Protocol.FILES and route.open and not route.failed
+    return route.protocol is not Protocol.FILES and not route.failed
 
 
 def upstream(route: Route) -> Iterator[str]:
-    """Write where a route's requests go.
+    """Write what stands outside the servers: which origins a route allows, where its requests go.
 
     One server, no count of failures, nginx always the one that closes: replacement.md, sections 2 and 3.
     """
     yield f"# route {route.id}"
+    yield from cors_maps(route)
+    if not has_process(route):
+        yield "# end"
+        return
     yield f"upstream app_{route.id} {{"
     yield f"    server unix:{route.socket} max_fails=0;"
     yield "    keepalive 32;"
@@ -74,32 +81,19 @@ def upstream(route: Route) -> Iterator[str]:
 def locations(route: Route, taken: frozenset[str]) -> Iterator[str]:
     """Write what a server answers at and below a route's name; ``taken`` are its other routes' names."""
     yield f"# route {route.id}"
-    if route.open:
-        yield from _opened(route, taken)
-    else:
-        yield from _everywhere(route, ["return 403;"])
-    yield "# end"
-
-
-def _opened(route: Route, taken: frozenset[str]) -> Iterator[str]:
     if route.protocol is Protocol.FILES:
         yield from _files_only(route)
-        return
-    yield from _application(route)
-    # An application of that very name is the longer match for all of it.
-    if route.files.path and route.files.serve is not ServeFiles.NO and f"{mount(route)}/static" not in taken:
-        yield from _static(route)
-
-
-def _block(opening: str, lines: list[str]) -> Iterator[str]:
-    yield f"{opening} {{"
-    yield from (f"    {line}" for line in lines)
-    yield "}"
+    else:
+        yield from _application(route)
+        # An application of that very name is the longer match for all of it.
+        if route.files.path and route.files.serve is not ServeFiles.NO and f"{mount(route)}/static" not in taken:
+            yield from _static(route)
+    yield "# end"
 
 
 def _matched(route: Route) -> list[str]:
     """Refuse a path that is the name only once decoded (design.md, rule 7); name the application."""
-    lines = [f"set $stoa_app {route.label};"]
+    lines = [f"set $stoa_app {route.label};", *told(route)]
     if mount(route):
         lines.append(f'if ($request_uri !~ "^{re.escape(route.name)}(?:[/?]|$)") {{ return 400; }}')
     return lines
@@ -108,8 +102,8 @@ def _matched(route: Route) -> list[str]:
 def _everywhere(route: Route, lines: list[str]) -> Iterator[str]:
     """Do the same at the name and below it."""
     if mount(route):
-        yield from _block(f"location = {route.name}", [*_matched(route), *lines])
-    yield from _block(f"location {mount(route)}/", [*_matched(route), *lines])
+        yield from block(f"location = {route.name}", [*_matched(route), *lines])
+    yield from block(f"location {mount(route)}/", [*_matched(route), *lines])
 
 
 def _application(route: Route) -> Iterator[str]:
@@ -117,13 +111,14 @@ def _application(route: Route) -> Iterator[str]:
     if not has_process(route):
         yield from _everywhere(route, ["return 503;"])
         return
-    handled = _handled(route)
+    handled = [*guard(route), *cors(route), *_handled(route)]
     if mount(route):
         redirected = f"if ($stoa_reading) {{ return 308 {route.name}/$is_args$args; }}"
-        yield from _block(f"location = {route.name}", [*_matched(route), redirected, *handled])
-    yield from _block(f"location {mount(route)}/", [*_matched(route), *handled])
+        yield from block(f"location = {route.name}", [*_matched(route), redirected, *handled])
+    yield from block(f"location {mount(route)}/", [*_matched(route), *handled])
     if _speaks_websocket(route):
-        yield from _block(f"location @ws_{route.id}", _passed_on(route, max(SILENCE, route.request_timeout)))
+        silent = _passed_on(route, max(SILENCE, route.request_timeout))
+        yield from block(f"location @ws_{route.id}", [*guard(route), *silent])
 
 
 def _speaks_websocket(route: Route) -> bool:
@@ -157,16 +152,19 @@ def _passed_on(route: Route, seconds: int) -> list[str]:
 def _static(route: Route) -> Iterator[str]:
     """Serve files; what is not there, no file, hidden or not asked for by GET is the application's matter."""
     otherwise = f"@app_{route.id}"
+    secured = guard_files(route) if route.files.serve is ServeFiles.SECURED else []
     lines = [
         *_matched(route),
+        *secured,
         *_served(route),
         f"try_files $stoa_file {otherwise};",
         f"error_page 403 404 405 = {otherwise};",
-        *_repeated(400, 413),
+        *repeated(400, 413),
         f"client_max_body_size {max(0, route.max_body)};",
     ]
-    yield from _block(f"location {_prefix(route)}/", lines)
-    yield from _block(f"location {otherwise}", _passed_on(route, route.request_timeout))
+    yield from block(f"location {_prefix(route)}/", lines)
+    passed_on = _passed_on(route, route.request_timeout)
+    yield from block(f"location {otherwise}", [*guard(route), *cors(route), *passed_on])
 
 
 def _files_only(route: Route) -> Iterator[str]:
@@ -175,21 +173,25 @@ def _files_only(route: Route) -> Iterator[str]:
         return
     if mount(route):
         redirected = f"return 308 {route.name}/$is_args$args;"
-        yield from _block(f"location = {route.name}", [*_matched(route), redirected])
+        yield from block(f"location = {route.name}", [*_matched(route), redirected])
     lines = [
-        *_matched(route),
         *_served(route),
         'if ($stoa_file = "") { return 404; }',
         "index index.html;",
         "error_page 403 404 =404 /-/pages/404$stoa_kind;",
-        *_repeated(400, 405),
+        *repeated(400, 405),
     ]
-    yield from _block(f"location {mount(route)}/", lines)
+    secured = route.files.serve is ServeFiles.SECURED and not route.open
+    if secured:
+        # Its name is the one page where somebody can say who he is: the way to every file.
+        yield from block(f"location = {mount(route)}/", [*_matched(route), *guard(route), *_index(route)])
+    lines = [*_matched(route), *(guard_files(route) if secured else []), *lines]
+    yield from block(f"location {mount(route)}/", lines)
 
 
-def _repeated(*statuses: int) -> list[str]:
-    """Name Stoa's pages once more: an error_page replaces all that stand further out."""
-    return [f"error_page {status} /-/pages/{status}$stoa_kind;" for status in statuses]
+def _index(route: Route) -> list[str]:
+    """Lead to the index of a directory whose files are guarded one by one."""
+    return [*_served(route), "index index.html;"]
 
 
 def _served(route: Route) -> list[str]:
@@ -200,6 +202,7 @@ def _served(route: Route) -> list[str]:
         "charset utf-8;",
         "gzip on;",
         f'add_header Cache-Control "{_cache_control(route)}";',
+        *cors(route),
     ]
     if route.files.serve is ServeFiles.CACHED:
         lines += [

@@ -67,12 +67,21 @@ def _believe_the_front(environ: Environ) -> None:
     if client:
         environ["REMOTE_ADDR"] = client
     environ.setdefault("REMOTE_PORT", "0")
+    _name_the_person(environ)
     environ["wsgi.url_scheme"] = scheme = environ.get("HTTP_X_FORWARDED_PROTO") or "http"
     if scheme == "https":
         environ["HTTPS"] = "on"
     port = environ.get("HTTP_X_FORWARDED_PORT")
     if port:
         environ["SERVER_PORT"] = port
+
+
+def _name_the_person(environ: Environ) -> None:
+    """Tell who was let in, and by which roles: nginx overwrites what a client may have sent under these names."""
+    for name in ("REMOTE_USER", "REMOTE_GROUPS"):
+        value = environ.pop(f"HTTP_{name}", "")
+        if value:
+            environ[name] = value
 
 
 def allowed(headers: Headers) -> Headers:

@@ -66,7 +66,7 @@ class Keeper:
         self.environment: dict[str, str] = {processes.MARK: processes.mark_of(self.run_dir)}
         self.events = os.pipe()
         os.set_blocking(self.events[1], False)
-        self._portal_socket()
+        self._own_sockets()
         self.children = Children(
             Room(self.run_dir, self.environment, self.user, self._descriptors, self._output, self._note)
         )
@@ -87,13 +87,15 @@ class Keeper:
         self._stop_all()
         return self.exit_status
 
-    def _portal_socket(self) -> None:
-        portal = socket.socket(socket.AF_UNIX)
-        wire.bind(portal, self.run_dir / "portal.sock")
-        if self.user:
-            shutil.chown(self.run_dir / "portal.sock", self.user)  # The front speaks to it.
-        portal.listen(2048)
-        self.held["unix:portal"] = Held([portal.detach()], {})
+    def _own_sockets(self) -> None:
+        """Bind what the front speaks to besides applications: portal and gate."""
+        for name in ("portal", "gate"):
+            sock = socket.socket(socket.AF_UNIX)
+            wire.bind(sock, self.run_dir / f"{name}.sock")
+            if self.user:
+                shutil.chown(self.run_dir / f"{name}.sock", self.user)
+            sock.listen(2048)
+            self.held[f"unix:{name}"] = Held([sock.detach()], {})
 
     def _catch_signals(self) -> None:
         reading, writing = os.pipe()

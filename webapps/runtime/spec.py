@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+#: An origin of a web page, as Cross-Origin Settings name it.
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 
 
 class Protocol(str, enum.Enum):
@@ -69,13 +73,22 @@ class Files:
 
 
 @dataclass(frozen=True)
+class Cors:
+    """Cross-Origin Settings: which other origins may read answers, with which headers and credentials."""
+
+    origins: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    credentials: bool = True
+
+
+@dataclass(frozen=True)
 class AppSpec:
     """All that the runtime needs to know of one enabled WebApp in its Namespace.
 
     ``id`` is the row's key, ``revision`` rises by one with every save and is the number of the
     generation that serves it. ``environment`` is complete (namespace's, then the application's).
     ``interpreter`` is an absolute path, or "" for the namespace's own virtual environment.
-    ``open`` is whether anybody may enter without being asked who he is.
+    ``open`` is whether nobody is ever asked who he is: the front needs no gate.
     """
 
     id: int
@@ -95,6 +108,7 @@ class AppSpec:
     health_path: str = ""
     limits: Limits = field(default_factory=Limits)
     files: Files = field(default_factory=Files)
+    cors: Cors = field(default_factory=Cors)
 
     @property
     def label(self) -> str:
@@ -120,6 +134,8 @@ class AppSpec:
         files = dict(known["files"])
         files["serve"] = ServeFiles(files["serve"])
         known["files"] = Files(**files)
+        cors = {**known["cors"]}
+        known["cors"] = Cors(tuple(cors["origins"]), tuple(cors["headers"]), cors["credentials"])
         return cls(**known)
 
 
@@ -141,6 +157,7 @@ class Route:
     request_timeout: int = 60
     max_body: int = 1 << 30
     files: Files = field(default_factory=Files)
+    cors: Cors = field(default_factory=Cors)
 
     @property
     def label(self) -> str:

@@ -238,6 +238,7 @@ class Supervisor:
             request_timeout=spec.limits.request_timeout,
             max_body=spec.limits.max_body,
             files=spec.files,
+            cors=spec.cors,
         )
 
     # The control socket

@@ -27,6 +27,7 @@ DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "ru
 USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("0.0.0.0", "::")  # noqa: S104
 # Hand a socket over as systemd does (sd_listen_fds(3)): gunicorn then leaves its path alone when it stops.
 AS_SYSTEMD = (
@@ -156,7 +157,7 @@ class Command(BaseCommand):
     def _become_keeper(self, serving: Serving, lock: int, sockets: dict[str, socket.socket]) -> NoReturn:
         serving.write()
         config = serving.run_dir / "keeper.json"
-        children = [self._supervisor(), self._portal(serving)]
+        children = [self._supervisor(), self._portal(serving), self._gate(serving)]
         fresh = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(fresh, "w") as file:
             json.dump(
@@ -196,22 +197,45 @@ class Command(BaseCommand):
         return {"name": "supervisor", "argv": argv, "environment": self._environment(), "inherit": ["events"]}
 
     def _portal(self, serving: Serving) -> dict[str, Any]:
-        """Run gunicorn on the socket that the keeper holds, handed over as systemd does."""
-        argv = [
-            *(sys.executable, "-I", "-S", "-c", AS_SYSTEMD, "{fd:unix:portal}"),
-            *(sys.executable, "-m", "gunicorn", "portal.wsgi:application"),
-            *("--worker-class", "gthread", "--threads", str(PORTAL_THREADS)),
-            *("--workers", "1", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "75"),
-            *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108
-            *("--forwarded-allow-ips", "*", "--no-control-socket", "--log-level", "warning"),
-        ]
+        words = (
+            "--worker-class",
+            "gthread",
+            "--threads",
+            str(PORTAL_THREADS),
+            "--timeout",
+            "120",
+            "--keep-alive",
+            "75",
+        )
+        return self._gunicorn("portal", "portal.wsgi:application", words, self._public(serving))
+
+    def _gate(self, serving: Serving) -> dict[str, Any]:
+        names = "" if serving.apps_url else ",".join(sorted({*_names(serving.apps_address[0]), *LOCAL}))
+        words = ("-k", "asgi", "--worker-connections", "4096", "--timeout", "60", "--keep-alive", "120")
+        return self._gunicorn("gate", "portal.gate.service:application", words, self._public(serving, STOA_NAMES=names))
+
+    def _public(self, serving: Serving, **more: str) -> dict[str, str]:
+        """Return the environment of what builds addresses."""
         hosts = ",".join(sorted({*_names(serving.portal_address[0]), *settings.ALLOWED_HOSTS}))
-        environment = self._environment(
+        return self._environment(
             STOA_PORTAL_HOSTS=hosts,
             STOA_URL=serving.apps_url or serving.url(serving.apps_address),
             STOA_PORTAL_URL=serving.portal_url or serving.url(serving.portal_address),
+            **more,
         )
-        return {"name": "portal", "argv": argv, "environment": environment, "inherit": ["unix:portal"]}
+
+    def _gunicorn(
+        self, name: str, application: str, words: tuple[str, ...], environment: dict[str, str]
+    ) -> dict[str, Any]:
+        """Run gunicorn on the socket that the keeper holds, handed over as systemd does."""
+        argv = [
+            *(sys.executable, "-I", "-S", "-c", AS_SYSTEMD, f"{{fd:unix:{name}}}"),
+            *(sys.executable, "-m", "gunicorn", application, *words),
+            *("--workers", "1", "--graceful-timeout", "10", "--log-level", "warning"),
+            *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108
+            *("--forwarded-allow-ips", "*", "--no-control-socket"),
+        ]
+        return {"name": name, "argv": argv, "environment": environment, "inherit": [f"unix:{name}"]}
 
 
 def _port(text: str) -> int:

@@ -1,0 +1,191 @@
+"""Put together what a request shows, and decide."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from . import tokens
+from .decision import PASSWORD, Decision, Door, Outcome, Person, Shown, decide
+from .passwords import Passwords
+from .snapshot import Snapshot
+from .tokens import How, Signer, Token
+from .watch import Watch
+
+#: For how long (seconds) a password that was right is not hashed again, and how many are remembered.
+REMEMBERED, MOST_REMEMBERED = 60.0, 10_000
+#: A session's token is renewed when so much of its time has gone.
+RENEW_AFTER = 0.25
+DAYS = 86400
+LONGEST = 7 * DAYS
+
+Headers = Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A decision, with the cookie that renews the session ("": none) and how long a lock lasts (seconds)."""
+
+    decision: Decision
+    cookie: str = ""
+    seconds: int = 0
+
+
+BUSY = Said(Decision(Outcome.BUSY))
+
+
+class Gatekeeper:
+    """Decide on requests, from the rows, the tokens, and passwords that are checked elsewhere."""
+
+    def __init__(self, secret: str, watch: Watch, passwords: Passwords) -> None:
+        self.signer = Signer(secret)
+        self.watch = watch
+        self.passwords = passwords
+        self.remembered: dict[bytes, float] = {}
+        self.key = os.urandom(32)
+
+    async def door(self, snapshot: Snapshot, app: bytes) -> Door | None:
+        """Return what is asked at an application, looking again where it is not known yet."""
+        if not app.isdigit():
+            return None
+        door = snapshot.doors.get(int(app))
+        if door is None:
+            await self.watch.look_now()
+            fresh = self.watch.fresh
+            door = fresh.doors.get(int(app)) if fresh else None
+        return door
+
+    async def ask(self, headers: Headers) -> Said:
+        """Decide on a request as the front describes it."""
+        snapshot = self.watch.fresh
+        door = await self.door(snapshot, headers.get(b"stoa-app", b"")) if snapshot else None
+        if snapshot is None or door is None:
+            return BUSY
+        authorization = headers.get(b"authorization")
+        if authorization and authorization[:5].lower() == b"basic":
+            return await self._with_basic(snapshot, door, authorization, headers.get(b"stoa-client", b""))
+        return self._with_cookies(snapshot, door, headers)
+
+    # Cookies
+
+    def _with_cookies(self, snapshot: Snapshot, door: Door, headers: Headers) -> Said:
+        header = headers.get(b"cookie", b"").decode("latin-1")
+        if tokens.PREFIX not in header:
+            return Said(decide(door, snapshot.allowed, Shown()))
+        now = time.time()
+        name = session_cookie(door)
+        session = self.token(snapshot, header, name, now)
+        login = self.token(snapshot, header, tokens.LOGIN, now)
+        decision = decide(
+            door,
+            snapshot.allowed,
+            Shown(
+                session=(snapshot.people[session.user], session.how) if session else None,
+                login=snapshot.people[login.user] if login else None,
+            ),
+        )
+        entered = decision.outcome is Outcome.ENTER and decision.person
+        if entered and session and session.user == decision.person.id:  # type: ignore[union-attr]
+            return Said(decision, self._renewed(snapshot, door, session, headers, now))
+        return Said(decision)
+
+    def token(self, snapshot: Snapshot, header: str, name: str, now: float) -> Token | None:
+        """Return the token in a cookie where it still counts: user, password and sign-in are as they were."""
+        value = tokens.cookies_of(header, name)
+        token = self.signer.read(value, name, now) if value else None
+        if token is None or token.sign_in in snapshot.ended:
+            return None
+        person = snapshot.people.get(token.user)
+        return token if person and person.proof == token.proof else None
+
+    def _renewed(self, snapshot: Snapshot, door: Door, token: Token, headers: Headers, now: float) -> str:
+        if now - token.issued < RENEW_AFTER * snapshot.session_timeout:
+            return ""
+        fresh = replace(token, issued=int(now), expires=expiry(token.began, now, snapshot.session_timeout))
+        secure = headers.get(b"stoa-scheme") == b"https"
+        return self.session_cookie(door, fresh, secure=secure)
+
+    def session_cookie(self, door: Door, token: Token, *, secure: bool) -> str:
+        """Return the Set-Cookie line of an application's (or its group's) session."""
+        name = session_cookie(door)
+        path = "/" if door.group else door.mount or "/"
+        return cookie_line(name, self.signer.sign(token, name), path, token.expires - token.issued, secure=secure)
+
+    def login_cookie(self, token: Token, *, secure: bool) -> str:
+        """Return the Set-Cookie line of a login cookie, which all applications that allow it share."""
+        value = self.signer.sign(token, tokens.LOGIN)
+        return cookie_line(tokens.LOGIN, value, "/", token.expires - token.issued, secure=secure)
+
+    # Basic
+
+    async def _with_basic(self, snapshot: Snapshot, door: Door, authorization: bytes, client: bytes) -> Said:
+        if not door.methods & snapshot.allowed & PASSWORD:
+            return Said(decide(door, snapshot.allowed, Shown(basic=Outcome.WRONG)))
+        credentials = basic_of(authorization)
+        if credentials is None:
+            return Said(decide(door, snapshot.allowed, Shown(basic=Outcome.WRONG)))
+        basic, seconds = await self._verified(snapshot, *credentials, client.decode("latin-1"))
+        return Said(decide(door, snapshot.allowed, Shown(basic=basic)), seconds=seconds)
+
+    async def _verified(
+        self, snapshot: Snapshot, user: str, password: str, address: str
+    ) -> tuple[Person | Outcome, int]:
+        person = snapshot.people.get(snapshot.names.get(user, 0))
+        digest = self._digest(user, password, person.proof) if person else b""
+        if person and self.remembered.get(digest, 0.0) > time.monotonic():
+            return person, 0
+        checked = await self.passwords.check(user, password, address)
+        if checked.outcome == "right" and person:
+            self._remember(digest)
+            return person, 0
+        if checked.outcome == "right":
+            return Outcome.BUSY, 0  # Somebody who is not known here yet: he is in a moment.
+        return Outcome(checked.outcome), checked.seconds
+
+    def _digest(self, user: str, password: str, proof: str) -> bytes:
+        """Stand for a password that was right, under a key of this process; another password, another proof."""
+        text = "\0".join((user, password, proof))
+        return hmac.digest(self.key, text.encode(errors="surrogatepass"), "sha256")
+
+    def _remember(self, digest: bytes) -> None:
+        if len(self.remembered) >= MOST_REMEMBERED:
+            self.remembered.clear()
+        self.remembered[digest] = time.monotonic() + REMEMBERED
+
+
+def session_cookie(door: Door) -> str:
+    """Return the name of the cookie that holds a session with an application."""
+    return tokens.cookie_of_group(door.group) if door.group else tokens.cookie_of_application(door.id)
+
+
+def new_token(person: Person, sign_in: str, how: How, began: int, now: float, lasts: int) -> Token:
+    """Return a token for a sign-in that began then; ``lasts`` is seconds."""
+    return Token(person.id, sign_in, how, began, int(now), expiry(began, now, lasts), person.proof)
+
+
+def expiry(began: int, now: float, lasts: int) -> int:
+    """Return when a token expires: after its time, and never later than the sign-in itself."""
+    return min(int(now) + lasts, began + LONGEST)
+
+
+def cookie_line(name: str, value: str, path: str, lasts: int, *, secure: bool) -> str:
+    """Return a Set-Cookie line that script cannot read; ``lasts`` is seconds, 0 takes the cookie away."""
+    line = f"{name}={value}; Path={path}; Max-Age={max(0, lasts)}; HttpOnly; SameSite=Lax"
+    return f"{line}; Secure" if secure else line
+
+
+def basic_of(authorization: bytes) -> tuple[str, str] | None:
+    """Return user and password of a Basic header (RFC 7617), None where it is malformed."""
+    scheme, _, encoded = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return (user, password) if colon else None

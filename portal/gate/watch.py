@@ -1,0 +1,78 @@
+"""Keep what the gate knows of the rows fresh, without ever keeping a request waiting for the database."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from .snapshot import Snapshot
+
+#: How often (seconds) the counters are looked at, and after how long everything is read again all the same.
+LOOK, AGAIN = 0.5, 30.0
+#: What has not been confirmed for so long (seconds) is not acted on: an ended sign-in must not outlive it.
+FRESH = 5.0
+
+
+class Watch:
+    """Look at the counters twice a second in a thread of its own; read the rows when they have moved.
+
+    ``counters`` and ``read`` ask the database and may raise anything.
+    """
+
+    def __init__(
+        self,
+        counters: Callable[[], tuple[int, int]],
+        read: Callable[[], Snapshot],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counters, self.read, self.clock = counters, read, clock
+        self.snapshot: Snapshot | None = None
+        self.confirmed = self.read_at = float("-inf")
+        self.trouble = ""
+        self.hurry = asyncio.Event()
+        self.looked = asyncio.Condition()
+        self.thread = ThreadPoolExecutor(1, "rows")
+
+    @property
+    def fresh(self) -> Snapshot | None:
+        """The snapshot, None where the database has not confirmed it lately."""
+        return self.snapshot if self.clock() - self.confirmed < FRESH else None
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.hurry.clear()
+            await asyncio.get_running_loop().run_in_executor(self.thread, self.look)
+            async with self.looked:
+                self.looked.notify_all()
+            try:
+                await asyncio.wait_for(self.hurry.wait(), LOOK)
+            except TimeoutError:
+                pass
+
+    def look(self) -> None:
+        """Look once; where the database does not answer, what is known grows old."""
+        begun = self.clock()
+        try:
+            counters = self.counters()
+            known = self.snapshot
+            if known is None or counters != known.counters or begun - self.read_at > AGAIN:
+                self.snapshot, self.read_at = self.read(), begun
+        except Exception as error:
+            if not self.trouble:
+                print(f"the database does not answer the gate: {error}", file=sys.stderr, flush=True)
+            self.trouble = str(error)
+            return
+        self.trouble, self.confirmed = "", begun
+
+    async def look_now(self, patience: float = 2.0) -> None:
+        """Have the rows looked at now, and wait for that at most so many seconds."""
+        async with self.looked:
+            self.hurry.set()
+            try:
+                await asyncio.wait_for(self.looked.wait(), patience)
+            except TimeoutError:
+                pass
