@@ -10,4 +10,6 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself."""
-        from . import checks  # noqa: F401
+        from . import checks, sessions  # noqa: F401
+
+        sessions.connect()

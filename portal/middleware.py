@@ -1,10 +1,14 @@
-"""The headers that keep a page of the portal to itself."""
+"""What keeps a page of the portal to itself: headers, one session cookie, requests of its own pages only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+
+from .views import csrf_failure
 
 #: Nothing inline, nothing from elsewhere: what somebody typed into a field can be shown but never run.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -24,12 +28,15 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class SecurityHeaders:
     """Add the headers that Django has no setting for, and keep pages out of shared caches."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -40,3 +47,36 @@ class SecurityHeaders:
         if not request.path.startswith("/portal/static/"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+class OneSessionCookie:
+    """Take nobody for signed in who sends two session cookies: script on another port can add one."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Count them as they were sent: Django keeps one of each name."""
+        pairs = request.META.get("HTTP_COOKIE", "").split(";")
+        names = [pair.partition("=")[0].strip() for pair in pairs]
+        if names.count(settings.SESSION_COOKIE_NAME) > 1:
+            request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
+        return self.get_response(request)
+
+
+class OwnPagesOnly:
+    """Refuse what changes something and was not sent by a page of the portal (Fetch Metadata, Origin)."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Let through what is safe, and what a browser says comes from here."""
+        if request.method in SAFE or self._is_ours(request):
+            return self.get_response(request)
+        return csrf_failure(request)
+
+    def _is_ours(self, request: HttpRequest) -> bool:
+        site = request.META.get("HTTP_SEC_FETCH_SITE", "same-origin")
+        origin = request.META.get("HTTP_ORIGIN")
+        return site == "same-origin" and (origin is None or urlsplit(origin).netloc == request.get_host())

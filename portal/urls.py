@@ -3,11 +3,12 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from . import views
+from . import entering, views
 
 portal = (
     [
         path("login", views.SignIn.as_view(), name="login"),
+        path("enter", entering.enter, name="enter"),
         path("logout", views.SignOut.as_view(), name="logout"),
     ],
     "portal",
@@ -20,6 +21,7 @@ urlpatterns = [
     path("portal/", include("webapps.urls")),
 ]
 
+handler400 = "portal.views.bad_request"
 handler403 = "portal.views.forbidden"
 handler404 = "portal.views.not_found"
 handler500 = "portal.views.server_error"

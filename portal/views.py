@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
-__all__ = ["SignIn", "SignOut", "csrf_failure", "forbidden", "not_found", "server_error"]
+__all__ = ["SignIn", "SignOut", "bad_request", "csrf_failure", "forbidden", "not_found", "server_error"]
 
 
 class SignIn(LoginView):
@@ -23,6 +24,11 @@ class SignOut(LogoutView):
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Say that a form was too old or came from elsewhere."""
     return render(request, "403_csrf.html", status=403)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Say that the portal is not known by that host name; nothing of the request is believed."""
+    return HttpResponse(render_to_string("400.html"), status=400)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
