@@ -116,4 +116,4 @@ def _refused_form(request: HttpRequest) -> str:
     check = _Reason(lambda _request: HttpResponse())
     check.process_request(request)
     request.csrf_processing_done = False  # type: ignore[attr-defined]
-    return str(check.process_view(request, lambda: HttpResponse(), (), {}) or "")
+    return str(check.process_view(request, HttpResponse, (), {}) or "")

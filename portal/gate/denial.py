@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from . import tokens
 from .decision import ALL, PASSWORD, Door, Outcome, Person
 from .entry import TICKET_LASTS, Ticket, digest, new_nonce
-from .gatekeeper import Gatekeeper, Headers, cookie_line, session_cookie
+from .gatekeeper import Environ, Gatekeeper, cookie_line, session_cookie
 from .origins import Origins, same_authority, way_back
 from .pages import Answer, Page, answer, redirect
 from .snapshot import Snapshot
@@ -34,54 +34,54 @@ class Denials:
         self.keeper = keeper
         self.origins = origins
 
-    async def answer(self, headers: Headers) -> Answer:
+    def answer(self, environ: Environ) -> Answer:
         """Return the whole answer; ``Stoa-Why`` is what the gate said."""
-        why, _, seconds = headers.get(b"stoa-why", b"").decode("latin-1").partition(" ")
-        accept = _text(headers, b"accept")
-        snapshot = self.keeper.watch.fresh
-        door = await self.keeper.door(snapshot, headers.get(b"stoa-app", b"")) if snapshot else None
+        why, _, seconds = environ.get("HTTP_STOA_WHY", "").partition(" ")
+        accept = environ.get("HTTP_ACCEPT", "")
         if not why:
             return answer(NOTHING_THERE, accept)
+        door = self.keeper.door(environ)
+        snapshot = self.keeper.watch.fresh
         if snapshot is None or door is None or why not in set(Outcome):
             return answer(NOT_NOW, accept)
         outcome = Outcome(why)
-        if outcome is Outcome.SIGN_IN and _looks(headers):
-            return self._to_sign_in(snapshot, door, headers)
-        return answer(self._page(outcome, snapshot, door, headers, int(seconds or 0)), accept)
+        if outcome is Outcome.SIGN_IN and _looks(environ):
+            return self._to_sign_in(snapshot, door, environ)
+        return answer(self._page(outcome, snapshot, door, environ, int(seconds or 0)), accept)
 
-    def _page(self, outcome: Outcome, snapshot: Snapshot, door: Door, headers: Headers, seconds: int) -> Page:
+    def _page(self, outcome: Outcome, snapshot: Snapshot, door: Door, environ: Environ, seconds: int) -> Page:
         if outcome in (Outcome.SIGN_IN, Outcome.WRONG):
-            return self._who_are_you(outcome, snapshot, door, headers)
+            return self._who_are_you(outcome, snapshot, door, environ)
         if outcome is Outcome.LOCKED:
             return _locked(seconds)
-        makers: Mapping[Outcome, Callable[[Snapshot, Door, Headers], Page]] = {
+        makers: Mapping[Outcome, Callable[[Snapshot, Door, Environ], Page]] = {
             Outcome.NO_METHOD: self._no_method,
             Outcome.NO_RIGHT: self._no_right,
         }
-        return makers[outcome](snapshot, door, headers) if outcome in makers else NOT_NOW
+        return makers[outcome](snapshot, door, environ) if outcome in makers else NOT_NOW
 
     # Who are you?
 
-    def _to_sign_in(self, snapshot: Snapshot, door: Door, headers: Headers) -> Answer:
+    def _to_sign_in(self, snapshot: Snapshot, door: Door, environ: Environ) -> Answer:
         """Send a browser to the portal, with a ticket back; first to the origin by which the application is known."""
-        asked = _text(headers, b"stoa-host")
+        asked = environ.get("HTTP_STOA_HOST", "")
         others = {other.host for other in snapshot.doors.values() if other.host}
         origin = self.origins.of_application(door.host, asked, others)
-        path = way_back(_text(headers, b"stoa-uri"), door.mount)
+        path = way_back(environ.get("HTTP_STOA_URI", ""), door.mount)
         # A proxy that is trusted may tell us another host than the one that the browser sees.
-        if headers.get(b"stoa-proxied") != b"1" and not same_authority(origin, asked):
+        if environ.get("HTTP_STOA_PROXIED") != "1" and not same_authority(origin, asked):
             return redirect(302, origin + path)
-        nonce = tokens.cookies_of(_text(headers, b"cookie"), tokens.NONCE) or new_nonce()
+        nonce = tokens.cookies_of(environ.get("HTTP_COOKIE", ""), tokens.NONCE) or new_nonce()
         ticket = Ticket(door.id, origin, path, digest(nonce))
         location = f"{self.origins.of_portal(asked)}/portal/enter?ticket={ticket.text}"
         cookie = cookie_line(
-            tokens.NONCE, nonce, "/-/enter", TICKET_LASTS, secure=headers.get(b"stoa-scheme") == b"https"
+            tokens.NONCE, nonce, "/-/enter", TICKET_LASTS, secure=environ.get("HTTP_STOA_SCHEME") == "https"
         )
         return redirect(302, location, [cookie])
 
-    def _who_are_you(self, outcome: Outcome, snapshot: Snapshot, door: Door, headers: Headers) -> Page:
+    def _who_are_you(self, outcome: Outcome, snapshot: Snapshot, door: Door, environ: Environ) -> Page:
         """Challenge a client that is no browser page: what a script fetches must not open a dialog."""
-        challenged = door.methods & snapshot.allowed & PASSWORD and b"sec-fetch-mode" not in headers
+        challenged = door.methods & snapshot.allowed & PASSWORD and "HTTP_SEC_FETCH_MODE" not in environ
         title = "Sign in first" if outcome is Outcome.SIGN_IN else "User name and password do not match"
         words = f"{door.label} asks who you are."
         links = [("Open it again and sign in", f"{door.mount}/")] if outcome is Outcome.SIGN_IN else []
@@ -89,49 +89,50 @@ class Denials:
 
     # No
 
-    def _no_method(self, snapshot: Snapshot, door: Door, headers: Headers) -> Page:
+    def _no_method(self, snapshot: Snapshot, door: Door, environ: Environ) -> Page:
         from webapps.choices import methods
 
         words = ["No way to enter is left for this application: its administrator has to allow one."]
-        if self._is_administrator(snapshot, headers):
+        if self._is_administrator(snapshot, environ):
             its, system = _list(methods(door.methods)), _list(methods(snapshot.allowed))
             words = [
                 f"No way to enter is left for {door.label}.",
                 f"Its Allowed Authentication Methods are: {its}. The system allows: {system}. Change one of the two: "
                 "the application’s Security settings, or Authentication/Web Session Options.",
             ]
-        return Page(403, "Nobody may enter", words, self._links(door, headers))
+        return Page(403, "Nobody may enter", words, self._links(door, environ))
 
-    def _no_right(self, snapshot: Snapshot, door: Door, headers: Headers) -> Page:
-        person = self._person(snapshot, door, headers)
+    def _no_right(self, snapshot: Snapshot, door: Door, environ: Environ) -> Page:
+        person = self._person(snapshot, door, environ)
         if person is None:
             words = [f"{door.label} requires a right that nobody in particular has, and offers no way to sign in."]
-            return Page(403, "You may not enter", words, self._links(door, headers))
+            return Page(403, "You may not enter", words, self._links(door, environ))
         words = [
             f"You are signed in as {person.name}, and none of your roles may use {door.label}.",
             "Ask its administrator for a role that holds what it requires, or sign in as somebody else.",
         ]
         return Page(403, "You may not enter", words, form=("Sign out", "/-/leave"))
 
-    def _links(self, door: Door, headers: Headers) -> list[tuple[str, str]]:
-        portal = self.origins.of_portal(_text(headers, b"stoa-host"))
+    def _links(self, door: Door, environ: Environ) -> list[tuple[str, str]]:
+        portal = self.origins.of_portal(environ.get("HTTP_STOA_HOST", ""))
         return [("For administrators: this application in the portal", f"{portal}/portal/webapps/{door.id}/")]
 
-    def _is_administrator(self, snapshot: Snapshot, headers: Headers) -> bool:
-        token = self.keeper.token(snapshot, _text(headers, b"cookie"), tokens.LOGIN, time.time())
+    def _is_administrator(self, snapshot: Snapshot, environ: Environ) -> bool:
+        token = self.keeper.token(snapshot, environ.get("HTTP_COOKIE", ""), tokens.LOGIN, time.time())
         return bool(token and ALL in snapshot.people[token.user].roles)
 
-    def _person(self, snapshot: Snapshot, door: Door, headers: Headers) -> Person | None:
-        header = _text(headers, b"cookie")
+    def _person(self, snapshot: Snapshot, door: Door, environ: Environ) -> Person | None:
+        header = environ.get("HTTP_COOKIE", "")
         for name in (session_cookie(door), tokens.LOGIN):
             if token := self.keeper.token(snapshot, header, name, time.time()):
                 return snapshot.people[token.user]
         return None
 
 
-def _looks(headers: Headers) -> bool:
+def _looks(environ: Environ) -> bool:
     """Say whether a person at a browser is looking: a GET or HEAD that wants a page."""
-    return headers.get(b"stoa-method") in (b"GET", b"HEAD") and b"text/html" in headers.get(b"accept", b"").lower()
+    accept = str(environ.get("HTTP_ACCEPT", "")).lower()
+    return environ.get("HTTP_STOA_METHOD") in ("GET", "HEAD") and "text/html" in accept
 
 
 def _locked(seconds: int) -> Page:
@@ -142,7 +143,3 @@ def _locked(seconds: int) -> Page:
 
 def _list(words: list[str]) -> str:
     return ", ".join(words) or "none"
-
-
-def _text(headers: Headers, name: bytes) -> str:
-    return headers.get(name, b"").decode("latin-1")

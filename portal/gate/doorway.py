@@ -1,4 +1,4 @@
-"""The ways in and out of the applications' origin; both ask the database, so they run in threads."""
+"""The ways in and out of the applications' origin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapps.models import SignIn
 from . import tokens
 from .decision import LOGIN_COOKIE, Door
 from .entry import Admitted, NotAdmitted, exchange
-from .gatekeeper import LONGEST, Gatekeeper, Headers, cookie_line, new_token
+from .gatekeeper import LONGEST, Environ, Gatekeeper, cookie_line, new_token
 from .origins import Origins, way_back
 from .pages import Answer, Page, answer, redirect
 from .snapshot import Snapshot
@@ -48,12 +48,13 @@ class Doorway:
         self.keeper = keeper
         self.origins = origins
 
-    def enter(self, code: str, headers: Headers) -> Answer:
+    def enter(self, code: str, environ: Environ) -> Answer:
         """Exchange a one-time code for the application's cookie, and go where the person wanted to go."""
         close_old_connections()
-        accept = headers.get(b"accept", b"").decode("latin-1")
+        self.keeper.watch.look_now()  # Somebody who was made a moment ago is known by now.
+        accept = environ.get("HTTP_ACCEPT", "")
         snapshot = self.keeper.watch.fresh
-        header = headers.get(b"cookie", b"").decode("latin-1")
+        header = environ.get("HTTP_COOKIE", "")
         nonce = tokens.cookies_of(header, tokens.NONCE) or ""
         try:
             admitted = exchange(code, nonce) if snapshot else None
@@ -61,10 +62,10 @@ class Doorway:
             return answer(STALE, accept)
         except DatabaseError:
             admitted = None
-        door = snapshot.doors.get(admitted.webapp.pk) if snapshot and admitted else None
+        door = snapshot.doors.get(str(admitted.webapp.pk)) if snapshot and admitted else None
         if snapshot is None or admitted is None or door is None:
             return answer(BUSY, accept)
-        secure = headers.get(b"stoa-scheme") == b"https"
+        secure = environ.get("HTTP_STOA_SCHEME") == "https"
         cookies = self._cookies(snapshot, door, admitted, signed_in_here(header), secure=secure)
         return redirect(303, way_back(admitted.way_back, door.mount), cookies)
 
@@ -90,21 +91,22 @@ class Doorway:
             cookies.append(self.keeper.login_cookie(token, secure=secure))
         return cookies
 
-    def leave(self, method: str, headers: Headers) -> Answer:
+    def leave(self, environ: Environ) -> Answer:
         """Ask whether to sign out; POST ends every sign-in that the browser has a token of."""
-        accept = headers.get(b"accept", b"").decode("latin-1")
+        accept = environ.get("HTTP_ACCEPT", "")
         snapshot = self.keeper.watch.fresh
-        if method != "POST":
+        if environ.get("REQUEST_METHOD") != "POST":
             return answer(ASK, accept)
         if snapshot is None:
             return answer(BUSY, accept)
         close_old_connections()
-        header = headers.get(b"cookie", b"").decode("latin-1")
+        header = environ.get("HTTP_COOKIE", "")
         try:
             self._end(snapshot, header)
+            self.keeper.watch.look_now()  # Whoever has left does not get in again by what is in his browser.
         except DatabaseError:
             return answer(BUSY, accept)
-        secure = headers.get(b"stoa-scheme") == b"https"
+        secure = environ.get("HTTP_STOA_SCHEME") == "https"
         places = {tokens.LOGIN: "/", tokens.HERE: "/-/"}
         taken = [("Set-Cookie", cookie_line(name, "", path, 0, secure=secure)) for name, path in places.items()]
         return answer(Page(GONE.status, GONE.title, GONE.words, headers=taken), accept)

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from . import tokens
 from .decision import PASSWORD, Decision, Door, Outcome, Person, Shown, decide
@@ -24,7 +25,8 @@ RENEW_AFTER = 0.25
 DAYS = 86400
 LONGEST = 7 * DAYS
 
-Headers = Mapping[bytes, bytes]
+#: What the front says of a request, by the names that PEP 3333 gives its headers.
+Environ = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,39 +44,39 @@ BUSY = Said(Decision(Outcome.BUSY))
 class Gatekeeper:
     """Decide on requests, from the rows, the tokens, and passwords that are checked elsewhere."""
 
-    def __init__(self, secret: str, watch: Watch, passwords: Passwords) -> None:
-        self.signer = Signer(secret)
+    def __init__(self, signer: Signer, watch: Watch, passwords: Passwords) -> None:
+        self.signer = signer
         self.watch = watch
         self.passwords = passwords
         self.remembered: dict[bytes, float] = {}
         self.key = os.urandom(32)
 
-    async def door(self, snapshot: Snapshot, app: bytes) -> Door | None:
-        """Return what is asked at an application, looking again where it is not known yet."""
-        if not app.isdigit():
-            return None
-        door = snapshot.doors.get(int(app))
-        if door is None:
-            await self.watch.look_now()
-            fresh = self.watch.fresh
-            door = fresh.doors.get(int(app)) if fresh else None
-        return door
-
-    async def ask(self, headers: Headers) -> Said:
-        """Decide on a request as the front describes it."""
+    def door(self, environ: Environ) -> Door | None:
+        """Return what is asked at the application, looking again where it is not known yet; None: nobody can say."""
         snapshot = self.watch.fresh
-        door = await self.door(snapshot, headers.get(b"stoa-app", b"")) if snapshot else None
+        app = environ.get("HTTP_STOA_APP", "")
+        if snapshot is None:
+            return None
+        if app not in snapshot.doors:
+            self.watch.look_now()
+            snapshot = self.watch.fresh
+        return snapshot.doors.get(app) if snapshot else None
+
+    def ask(self, environ: Environ) -> Said:
+        """Decide on a request as the front describes it."""
+        door = self.door(environ)
+        snapshot = self.watch.fresh
         if snapshot is None or door is None:
             return BUSY
-        authorization = headers.get(b"authorization")
-        if authorization and authorization[:5].lower() == b"basic":
-            return await self._with_basic(snapshot, door, authorization, headers.get(b"stoa-client", b""))
-        return self._with_cookies(snapshot, door, headers)
+        authorization = environ.get("HTTP_AUTHORIZATION", "")
+        if authorization and authorization[:5].lower() == "basic":
+            return self._with_basic(snapshot, door, authorization, environ.get("HTTP_STOA_CLIENT", ""))
+        return self._with_cookies(snapshot, door, environ)
 
     # Cookies
 
-    def _with_cookies(self, snapshot: Snapshot, door: Door, headers: Headers) -> Said:
-        header = headers.get(b"cookie", b"").decode("latin-1")
+    def _with_cookies(self, snapshot: Snapshot, door: Door, environ: Environ) -> Said:
+        header = environ.get("HTTP_COOKIE", "")
         if tokens.PREFIX not in header:
             return Said(decide(door, snapshot.allowed, Shown()))
         now = time.time()
@@ -91,7 +93,7 @@ class Gatekeeper:
         )
         entered = decision.outcome is Outcome.ENTER and decision.person
         if entered and session and session.user == decision.person.id:  # type: ignore[union-attr]
-            return Said(decision, self._renewed(snapshot, door, session, headers, now))
+            return Said(decision, self._renewed(snapshot, door, session, environ, now))
         return Said(decision)
 
     def token(self, snapshot: Snapshot, header: str, name: str, now: float) -> Token | None:
@@ -103,11 +105,11 @@ class Gatekeeper:
         person = snapshot.people.get(token.user)
         return token if person and person.proof == token.proof else None
 
-    def _renewed(self, snapshot: Snapshot, door: Door, token: Token, headers: Headers, now: float) -> str:
+    def _renewed(self, snapshot: Snapshot, door: Door, token: Token, environ: Environ, now: float) -> str:
         if now - token.issued < RENEW_AFTER * snapshot.session_timeout:
             return ""
         fresh = replace(token, issued=int(now), expires=expiry(token.began, now, snapshot.session_timeout))
-        secure = headers.get(b"stoa-scheme") == b"https"
+        secure = environ.get("HTTP_STOA_SCHEME") == "https"
         return self.session_cookie(door, fresh, secure=secure)
 
     def session_cookie(self, door: Door, token: Token, *, secure: bool) -> str:
@@ -123,23 +125,21 @@ class Gatekeeper:
 
     # Basic
 
-    async def _with_basic(self, snapshot: Snapshot, door: Door, authorization: bytes, client: bytes) -> Said:
+    def _with_basic(self, snapshot: Snapshot, door: Door, authorization: str, client: str) -> Said:
         if not door.methods & snapshot.allowed & PASSWORD:
             return Said(decide(door, snapshot.allowed, Shown(basic=Outcome.WRONG)))
         credentials = basic_of(authorization)
         if credentials is None:
             return Said(decide(door, snapshot.allowed, Shown(basic=Outcome.WRONG)))
-        basic, seconds = await self._verified(snapshot, *credentials, client.decode("latin-1"))
+        basic, seconds = self._verified(snapshot, *credentials, client)
         return Said(decide(door, snapshot.allowed, Shown(basic=basic)), seconds=seconds)
 
-    async def _verified(
-        self, snapshot: Snapshot, user: str, password: str, address: str
-    ) -> tuple[Person | Outcome, int]:
+    def _verified(self, snapshot: Snapshot, user: str, password: str, address: str) -> tuple[Person | Outcome, int]:
         person = snapshot.people.get(snapshot.names.get(user, 0))
         digest = self._digest(user, password, person.proof) if person else b""
         if person and self.remembered.get(digest, 0.0) > time.monotonic():
             return person, 0
-        checked = await self.passwords.check(user, password, address)
+        checked = self.passwords.check(user, password, address)
         if checked.outcome == "right" and person:
             self._remember(digest)
             return person, 0
@@ -179,10 +179,10 @@ def cookie_line(name: str, value: str, path: str, lasts: int, *, secure: bool) -
     return f"{line}; Secure" if secure else line
 
 
-def basic_of(authorization: bytes) -> tuple[str, str] | None:
+def basic_of(authorization: str) -> tuple[str, str] | None:
     """Return user and password of a Basic header (RFC 7617), None where it is malformed."""
-    scheme, _, encoded = authorization.partition(b" ")
-    if scheme.lower() != b"basic":
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
         return None
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")

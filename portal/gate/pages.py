@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-Headers = list[tuple[bytes, bytes]]
+Headers = list[tuple[str, str]]
 
 #: What keeps a page of Stoa's to itself, on the origin where hosted code runs.
 SECURE = {
@@ -29,8 +29,7 @@ PAGE = """<!doctype html>
 </head>
 <body>
 <main>
-<p class="code">{status}</p>
-<h1>{title}</h1>
+{code}<h1>{title}</h1>
 {parts}
 </main>
 </body>
@@ -67,7 +66,7 @@ def answer(page: Page, accept: str) -> Answer:
         content, kind = as_html(page), "text/html; charset=utf-8"
     body = content.encode()
     pairs = [*SECURE.items(), ("Content-Type", kind), ("Content-Length", str(len(body))), *page.headers]
-    return Answer(page.status, encoded(pairs), body)
+    return Answer(page.status, pairs, body)
 
 
 def as_html(page: Page) -> str:
@@ -77,7 +76,8 @@ def as_html(page: Page) -> str:
     if page.form:
         words, to = page.form
         parts.append(f'<form method="post" action="{html.escape(to)}"><button>{html.escape(words)}</button></form>')
-    return PAGE.format(title=html.escape(page.title), status=page.status, parts="\n".join(parts))
+    code = f'<p class="code">{page.status}</p>\n' if page.status >= 400 else ""
+    return PAGE.format(title=html.escape(page.title), code=code, parts="\n".join(parts))
 
 
 def redirect(status: int, location: str, cookies: Sequence[str] = ()) -> Answer:
@@ -88,9 +88,4 @@ def redirect(status: int, location: str, cookies: Sequence[str] = ()) -> Answer:
         ("Referrer-Policy", "no-referrer"),
         ("Content-Length", "0"),
     ]
-    return Answer(status, encoded([*pairs, *(("Set-Cookie", cookie) for cookie in cookies)]))
-
-
-def encoded(pairs: Sequence[tuple[str, str]]) -> Headers:
-    """Return header lines as they go over the wire."""
-    return [(name.encode(), value.encode()) for name, value in pairs]
+    return Answer(status, [*pairs, *(("Set-Cookie", cookie) for cookie in cookies)])

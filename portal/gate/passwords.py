@@ -1,25 +1,27 @@
 """Check passwords in a process beside the gate: a hash takes a quarter of a second, and wrong ones must not stall it.
 
-Run as ``python -m portal.gate.passwords``: reads a JSON object a line, ``{"id", "user", "password", "address"}``, and
-answers ``{"id", "outcome", "seconds"}`` with outcome right, wrong, locked (for so many seconds) or busy.
+Run as ``python -m portal.gate.passwords``: reads a JSON object a line, ``{"user", "password", "address"}``, and
+answers ``{"outcome", "seconds"}`` with outcome right, wrong, locked (for so many seconds) or busy.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import subprocess
 import sys
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 #: How many checks may wait, in all and from one address; whoever comes then is asked to come again.
-MOST = 32
+MOST = 12
 MOST_OF_ONE = 4
 LONGEST_NAME = 150
 LONGEST_PASSWORD = 4096
-LINE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -34,76 +36,69 @@ BUSY, WRONG = Checked("busy"), Checked("wrong")
 
 
 class Passwords:
-    """The gate's side: at most so many checks at once, started again when the process ends."""
+    """The gate's side: one check at a time, at most so many waiting, the process started again when it ends."""
 
     def __init__(self, argv: tuple[str, ...] = (sys.executable, "-m", "portal.gate.passwords")) -> None:
         self.argv = argv
-        self.process: asyncio.subprocess.Process | None = None
-        self.waiting: dict[int, asyncio.Future[Checked]] = {}
-        self.of_address: Counter[str] = Counter()
-        self.number = 0
-        self.reader: asyncio.Task[None] | None = None
-        self.starting = asyncio.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.turn = threading.Lock()
+        self.count = threading.Lock()
+        self.waiting: Counter[str] = Counter()
 
-    async def check(self, user: str, password: str, address: str) -> Checked:
+    def check(self, user: str, password: str, address: str) -> Checked:
         """Return whether this is the user's password."""
         if not _possible(user, password):
             return WRONG
-        if len(self.waiting) >= MOST or self.of_address[address] >= MOST_OF_ONE:
-            return BUSY
-        self.of_address[address] += 1
-        try:
-            return await self._asked(user, password, address)
-        finally:
-            self.of_address[address] -= 1
-            if not self.of_address[address]:
-                del self.of_address[address]
+        with self._place(address) as admitted:
+            return self._asked(user, password, address) if admitted else BUSY
 
-    async def _asked(self, user: str, password: str, address: str) -> Checked:
-        async with self.starting:
-            process = await self._running()
-        self.number += 1
-        number = self.number
-        answer: asyncio.Future[Checked] = asyncio.get_running_loop().create_future()
-        self.waiting[number] = answer
+    @contextmanager
+    def _place(self, address: str) -> Iterator[bool]:
+        """Say whether there is a place to wait, and hold it."""
+        with self.count:
+            admitted = self.waiting.total() < MOST and self.waiting[address] < MOST_OF_ONE
+            self.waiting[address] += admitted
         try:
-            request = {"id": number, "user": user, "password": password, "address": address}
-            assert process.stdin
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            await process.stdin.drain()
-            return await answer
-        except OSError:
-            return BUSY
+            yield admitted
         finally:
-            self.waiting.pop(number, None)
+            with self.count:
+                self.waiting[address] -= admitted
+                if not self.waiting[address]:
+                    del self.waiting[address]
 
-    async def _running(self) -> asyncio.subprocess.Process:
-        if self.process is None or self.process.returncode is not None:
-            pipe = asyncio.subprocess.PIPE
-            self.process = await asyncio.create_subprocess_exec(*self.argv, stdin=pipe, stdout=pipe, limit=LINE)
-            self.reader = asyncio.create_task(self._read(self.process))
+    def _asked(self, user: str, password: str, address: str) -> Checked:
+        request = json.dumps({"user": user, "password": password, "address": address})
+        with self.turn:
+            process = self._running()
+            assert process.stdin and process.stdout
+            try:
+                process.stdin.write(request.encode() + b"\n")
+                process.stdin.flush()
+                said = process.stdout.readline()
+            except OSError:
+                said = b""
+            if not said:
+                self.stop()
+                return BUSY
+        answer = json.loads(said)
+        return Checked(answer["outcome"], answer["seconds"])
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
         return self.process
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Hand out answers until the process ends; whoever waits then is asked to come again."""
-        assert process.stdout
-        while line := await process.stdout.readline():
-            said = json.loads(line)
-            waiting = self.waiting.get(said["id"])
-            if waiting and not waiting.done():
-                waiting.set_result(Checked(said["outcome"], said["seconds"]))
-        await process.wait()
-        for waiting in self.waiting.values():
-            if not waiting.done():
-                waiting.set_result(BUSY)
-
-    async def stop(self) -> None:
-        """End the process: it leaves when nobody can ask it any more."""
-        if self.process and self.process.stdin:
-            self.process.stdin.close()
-            await self.process.wait()
-        if self.reader:
-            await self.reader
+    def stop(self) -> None:
+        """End the process, and forget it."""
+        process, self.process = self.process, None
+        if process and process.stdin and process.stdout:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            try:
+                process.stdin.close()
+            except OSError:
+                pass  # What could not be written any more.
 
 
 def _possible(user: str, password: str) -> bool:
@@ -116,8 +111,7 @@ def serve(lines: Any, answers: Any) -> None:
     for line in lines:
         asked = json.loads(line)
         checked = checked_by_django(asked["user"], asked["password"], asked["address"])
-        answer = {"id": asked["id"], "outcome": checked.outcome, "seconds": checked.seconds}
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps({"outcome": checked.outcome, "seconds": checked.seconds}) + "\n")
         answers.flush()
 
 

@@ -1,20 +1,18 @@
-"""The gate as an ASGI callable: what nginx asks, what it shows instead of an application, and the ways in and out.
+"""The gate as a WSGI callable: what nginx asks, what it shows instead of an application, and the ways in and out.
 
 1. ``/ask``: 204 with ``Stoa-User`` and ``Stoa-Groups``, or 401 or 403 with ``Stoa-Why``. nginx's ``auth_request``.
 2. ``/denied``: the whole answer for a request that was refused with ``Stoa-Why``.
 3. ``/-/enter?code=…``: exchange a one-time code for the application's cookie.
 4. ``/-/leave``: sign out of all applications.
 
-The front names the application by its id in ``Stoa-App``; no path is parsed here.
+The front names the application by its id in ``Stoa-App``; no path of an application is parsed here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -29,104 +27,80 @@ from django.db import close_old_connections  # noqa: E402
 from webapps.models import Change  # noqa: E402
 
 from . import snapshot as rows  # noqa: E402
-from . import tokens  # noqa: E402
-from .decision import Decision, Outcome  # noqa: E402
+from .decision import Outcome  # noqa: E402
 from .denial import Denials  # noqa: E402
 from .doorway import Doorway  # noqa: E402
 from .gatekeeper import Gatekeeper, Said  # noqa: E402
 from .origins import Origins  # noqa: E402
 from .pages import Answer  # noqa: E402
 from .passwords import Passwords  # noqa: E402
+from .tokens import Signer  # noqa: E402
 from .watch import Watch  # noqa: E402
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Header = tuple[bytes, bytes]
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
-#: What nginx's auth_request understands: pass, ask who it is, refuse.
-STATUS = {Outcome.ENTER: 204, Outcome.SIGN_IN: 401, Outcome.WRONG: 401}
-EMPTY = {"type": "http.response.body", "body": b""}
+PASS, ASK_WHO, REFUSE = "204 No Content", "401 Unauthorized", "403 Forbidden"
+#: What nginx's auth_request understands.
+STATUS = {Outcome.ENTER: PASS, Outcome.SIGN_IN: ASK_WHO, Outcome.WRONG: ASK_WHO}
 
 
 class Service:
-    """Answer nginx."""
+    """Answer nginx (PEP 3333)."""
 
     def __init__(self, secret: str, origins: Origins) -> None:
-        self.watch = Watch(_counters, lambda: rows.read(tokens.Signer(secret).key))
-        self.passwords = Passwords()
-        self.keeper = Gatekeeper(secret, self.watch, self.passwords)
+        signer = Signer(secret)
+        self.watch = Watch(_counters, lambda: rows.read(signer.key))
+        self.keeper = Gatekeeper(signer, self.watch, Passwords())
         self.denials = Denials(self.keeper, origins)
         self.doorway = Doorway(self.keeper, origins)
-        self.threads = ThreadPoolExecutor(4, "doorway")
-        self.tasks: list[asyncio.Task[None]] = []
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
-        path = scope["path"]
+        path = environ["PATH_INFO"]
         if path == "/ask":
-            await self._ask(dict(scope["headers"]), send)
-        elif path == "/denied":
-            headers = dict(scope["headers"])
-            await _send(send, await self.denials.answer(headers))
-        else:
-            await _send(send, await self._own(path, scope))
-
-    async def _ask(self, headers: dict[bytes, bytes], send: Send) -> None:
-        said = await self.keeper.ask(headers)
-        status = STATUS.get(said.decision.outcome, 403)
-        if b"stoa-files" in headers and status == 403:
-            status = 401  # nginx itself says 403 of a file: what is refused here must be told apart.
-        await send({"type": "http.response.start", "status": status, "headers": _told(said)})
-        await send(EMPTY)
-
-    async def _own(self, path: str, scope: Scope) -> Answer:
-        """Answer a page of the gate's own, in a thread: it asks the database."""
-        headers = dict(scope["headers"])
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        loop = asyncio.get_running_loop()
+            return self._ask(environ, start_response)
+        if path == "/denied":
+            return _send(self.denials.answer(environ), start_response)
         if path == "/-/enter":
-            code = query.get("code", [""])[0]
-            return await loop.run_in_executor(self.threads, self.doorway.enter, code, headers)
-        return await loop.run_in_executor(self.threads, self.doorway.leave, scope["method"], headers)
+            code = parse_qs(environ.get("QUERY_STRING", "")).get("code", [""])[0]
+            return _send(self.doorway.enter(code, environ), start_response)
+        return _send(self.doorway.leave(environ), start_response)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Begin to watch the rows, and stop when the server does."""
-        await receive()
-        self.tasks.append(asyncio.create_task(self.watch.run()))
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        for task in self.tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await self.passwords.stop()
-        await send({"type": "lifespan.shutdown.complete"})
+    def _ask(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        said = self.keeper.ask(environ)
+        status = STATUS.get(said.decision.outcome, REFUSE)
+        if status is REFUSE and "HTTP_STOA_FILES" in environ:
+            status = ASK_WHO  # nginx itself says 403 of a file: what is refused here must be told apart.
+        start_response(status, _told(said))
+        return ()
 
 
-def _told(said: Said) -> list[Header]:
+def _told(said: Said) -> list[tuple[str, str]]:
     """Return what the front passes on to the application, or why it may not."""
-    decision: Decision = said.decision
+    decision = said.decision
     if decision.outcome is not Outcome.ENTER:
         why = decision.outcome.value if not said.seconds else f"{decision.outcome.value} {said.seconds}"
-        return [(b"stoa-why", why.encode()), (b"content-length", b"0")]
-    headers = [(b"stoa-user", decision.user.encode()), (b"stoa-groups", groups(decision.roles))]
+        return [("Stoa-Why", why), ("Content-Length", "0")]
+    headers = [("Stoa-User", as_sent(decision.user)), ("Stoa-Groups", groups(decision.roles))]
     if said.cookie:
-        headers.append((b"set-cookie", said.cookie.encode()))
+        headers.append(("Set-Cookie", said.cookie))
     return headers
 
 
-def groups(roles: tuple[str, ...]) -> bytes:
+def groups(roles: tuple[str, ...]) -> str:
     """Return the roles as one line; a name that could be taken for two, or end the line, is left out."""
-    return ",".join(role for role in roles if "," not in role and role.isprintable()).encode()
+    return as_sent(",".join(role for role in roles if "," not in role and role.isprintable()))
 
 
-async def _send(send: Send, answer: Answer) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body})
+def as_sent(text: str) -> str:
+    """Return text as PEP 3333 wants it in a header: UTF-8, a character for each byte."""
+    return text if text.isascii() else text.encode().decode("latin-1")
+
+
+def _send(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
+    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", answer.headers)
+    return (answer.body,)
 
 
 def _counters() -> tuple[int, int]:
@@ -139,4 +113,8 @@ def _origins() -> Origins:
     return Origins(settings.STOA_URL, settings.STOA_PORTAL_URL, frozenset(filter(None, names.split(","))))
 
 
-application = Service(settings.SECRET_KEY, _origins())
+def serving() -> Service:
+    """Return the gate, looking at the rows: gunicorn calls this in its worker."""
+    service = Service(settings.SECRET_KEY, _origins())
+    service.watch.start()
+    return service

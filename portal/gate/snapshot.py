@@ -21,13 +21,16 @@ from .tokens import proof_of
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The rows as of two counters. ``ended`` are the sign-ins whose tokens have not all expired yet."""
+    """The rows as of two counters; doors by the application's id, as the front writes it.
+
+    ``ended`` are the sign-ins whose tokens have not all expired yet.
+    """
 
     counters: tuple[int, int]
     allowed: int
     session_timeout: int
     login_cookie_expires: int
-    doors: Mapping[int, Door] = field(default_factory=dict)
+    doors: Mapping[str, Door] = field(default_factory=dict)
     people: Mapping[int, Person] = field(default_factory=dict)
     names: Mapping[str, int] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
@@ -69,9 +72,9 @@ def _with_all(roles: dict[str, str], *, superuser: bool) -> dict[str, str]:
     return {**roles, ALL_ROLES.lower(): ALL_ROLES} if superuser else roles
 
 
-def _doors() -> dict[int, Door]:
+def _doors() -> dict[str, Door]:
     holders = _holders()
-    return {webapp.pk: door_of(webapp, holders) for webapp in WebApp.objects.filter(enabled=True)}
+    return {str(webapp.pk): door_of(webapp, holders) for webapp in WebApp.objects.filter(enabled=True)}
 
 
 def door_of(webapp: WebApp, holders: Mapping[str, frozenset[str]]) -> Door:

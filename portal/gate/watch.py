@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from .snapshot import Snapshot
 
@@ -32,26 +31,27 @@ class Watch:
         self.snapshot: Snapshot | None = None
         self.confirmed = self.read_at = float("-inf")
         self.trouble = ""
-        self.hurry = asyncio.Event()
-        self.looked = asyncio.Condition()
-        self.thread = ThreadPoolExecutor(1, "rows")
+        self.looks = 0
+        self.hurried = False
+        self.looked = threading.Condition()
+
+    def start(self) -> None:
+        """Look until the process ends."""
+        threading.Thread(target=self._run, name="rows", daemon=True).start()
 
     @property
     def fresh(self) -> Snapshot | None:
         """The snapshot, None where the database has not confirmed it lately."""
         return self.snapshot if self.clock() - self.confirmed < FRESH else None
 
-    async def run(self) -> None:
-        """Look until cancelled."""
+    def _run(self) -> None:
         while True:
-            self.hurry.clear()
-            await asyncio.get_running_loop().run_in_executor(self.thread, self.look)
-            async with self.looked:
+            self.look()
+            with self.looked:
+                self.looks += 1
                 self.looked.notify_all()
-            try:
-                await asyncio.wait_for(self.hurry.wait(), LOOK)
-            except TimeoutError:
-                pass
+                self.looked.wait_for(lambda: self.hurried, LOOK)
+                self.hurried = False
 
     def look(self) -> None:
         """Look once; where the database does not answer, what is known grows old."""
@@ -68,11 +68,15 @@ class Watch:
             return
         self.trouble, self.confirmed = "", begun
 
-    async def look_now(self, patience: float = 2.0) -> None:
+    def look_now(self, patience: float = 2.0) -> None:
         """Have the rows looked at now, and wait for that at most so many seconds."""
-        async with self.looked:
-            self.hurry.set()
-            try:
-                await asyncio.wait_for(self.looked.wait(), patience)
-            except TimeoutError:
-                pass
+        with self.looked:
+            wanted = self.looks + 2  # The look that is under way may have begun before what is looked for.
+            self.hurried = True
+            self.looked.notify_all()
+
+            def done() -> bool:
+                self.hurried = True
+                return self.looks >= wanted
+
+            self.looked.wait_for(done, patience)

@@ -27,6 +27,8 @@ DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "ru
 USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
+# More than can wait for a password to be checked (portal.gate.passwords.MOST): the others are never kept waiting.
+GATE_THREADS = 16
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("0.0.0.0", "::")  # noqa: S104
 # Hand a socket over as systemd does (sd_listen_fds(3)): gunicorn then leaves its path alone when it stops.
@@ -211,8 +213,8 @@ class Command(BaseCommand):
 
     def _gate(self, serving: Serving) -> dict[str, Any]:
         names = "" if serving.apps_url else ",".join(sorted({*_names(serving.apps_address[0]), *LOCAL}))
-        words = ("-k", "asgi", "--worker-connections", "4096", "--timeout", "60", "--keep-alive", "120")
-        return self._gunicorn("gate", "portal.gate.service:application", words, self._public(serving, STOA_NAMES=names))
+        words = ("-k", "gthread", "--threads", str(GATE_THREADS), "--keep-alive", "75", "--timeout", "60")
+        return self._gunicorn("gate", "portal.gate.service:serving()", words, self._public(serving, STOA_NAMES=names))
 
     def _public(self, serving: Serving, **more: str) -> dict[str, str]:
         """Return the environment of what builds addresses."""
