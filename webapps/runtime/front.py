@@ -105,21 +105,26 @@ class Front:
             self._forget_links(wish.routes)
         return applied
 
+    def renew(self, tls: str) -> None:
+        """Serve with another certificate from the next ``apply`` on; ``tls`` is its stamp."""
+        self.settings = replace(self.settings, tls=tls)
+        self._wish = None
+
     # The files
 
     def _prepare(self, routes: Iterable[Route]) -> None:
         """Make what the configuration refers to."""
-        self._give(self.folder)
+        self.give(self.folder)
         for path in (self.folder / "tmp", self.settings.run_dir / "files"):
             path.mkdir(mode=0o700, exist_ok=True)
-            self._give(path)
+            self.give(path)
         _link(self.folder / "static", Path(self.settings.static_dir))
         _link(self.folder / "log", self.settings.access_log.parent)
         for route in routes:
             if _has_files(route):
                 _link(self.settings.run_dir / "files" / str(route.id), Path(route.files.path))
 
-    def _give(self, path: Path | int) -> None:
+    def give(self, path: Path | int) -> None:
         """Let the account that nginx runs as own what root has made for it."""
         if os.geteuid() == 0:
             os.chown(path, self.owner, pwd.getpwuid(self.owner).pw_gid)
@@ -194,7 +199,7 @@ class Front:
         with os.fdopen(fd, "w") as file:
             file.write(text)
             file.flush()
-            self._give(fd)
+            self.give(fd)
         fresh.replace(path)
 
     def _culprit(self, words: str) -> int | None:
@@ -276,7 +281,7 @@ class Front:
         # nginx may not be one who can make files there.
         fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
         try:
-            self._give(fd)
+            self.give(fd)
         finally:
             os.close(fd)
         self.send(signal.SIGUSR1)

@@ -24,6 +24,8 @@ __all__ = ["FrontSettings", "Rendered", "RouteRefused", "render"]
 TRIAL = "front/trial-{}.sock"
 NAMESPACE = re.compile(r"%?[A-Z][A-Z0-9_-]{0,63}")
 MOUNT = re.compile(r"/[A-Za-z0-9._~/-]*")
+STAMP = re.compile(r"[0-9a-f]{16}")
+NAME = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
 BODY_OF_THE_PORTAL = "20m"
 PAGES = (400, 404, 405, 413, 414, 500, 502, 503, 504)
 
@@ -32,7 +34,9 @@ PAGES = (400, 404, 405, 413, 414, 500, 502, 503, 504)
 class FrontSettings:
     """What does not change while Stoa runs. Addresses are (IP address, port); directories are absolute.
 
-    ``apps_url`` and ``portal_url`` are the public origins, "" where they follow from host and port.
+    ``apps_url`` and ``portal_url`` are the public origins, "" where they follow from host and port; then ``names`` are
+    the hosts that may be asked for, the first where none of them is. ``tls`` is the stamp of the certificate, "" for
+    plain HTTP.
     ``as_root`` says that root's workers remain root's; ``user`` is the account that nginx is started as, where we
     are root and it is not. ``open_files`` is the hard limit of open files,
     0 where it is not known.
@@ -47,6 +51,8 @@ class FrontSettings:
     apps_url: str = ""
     portal_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    tls: str = ""
     workers: int = 2
     as_root: bool = False
     user: str = ""
@@ -126,7 +132,9 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 def _listening(settings: FrontSettings, *, trial: bool) -> _Listening:
     if trial:
         return _Listening(*(f"unix:{TRIAL.format(name)}" for name in ("apps", "portal", "state")))
-    return _Listening(_address(settings.apps_listen), _address(settings.portal_listen), "unix:front/state.sock")
+    ssl = " ssl" if settings.tls else ""
+    apps, portal = _address(settings.apps_listen) + ssl, _address(settings.portal_listen) + ssl
+    return _Listening(apps, portal, "unix:front/state.sock")
 
 
 def _address(address: tuple[str, int]) -> str:
@@ -164,8 +172,29 @@ def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]
             yield f"{module}_temp_path front/tmp/{module};"
     if settings.binary.gentle:
         yield "keepalive_min_timeout 10s;"
+    if settings.tls:
+        yield from _tls(settings.tls)
     yield from _trust(settings.trusted_proxies)
+    yield from _known_names(settings.names)
     yield from _namespace_defaults(defaults)
+
+
+def _tls(stamp: str) -> Iterator[str]:
+    """Name the certificate; relative to the configuration's own directory."""
+    if not STAMP.fullmatch(stamp):
+        raise ValueError(f"{stamp!r} is no stamp of a certificate")
+    yield f"ssl_certificate tls/{stamp}.crt;"
+    yield f"ssl_certificate_key tls/{stamp}.key;"
+    yield "ssl_protocols TLSv1.2 TLSv1.3;"
+    yield "ssl_session_cache shared:stoa:4m;"
+    yield "ssl_session_timeout 1h;"
+
+
+def _known_names(names: tuple[str, ...]) -> Iterator[str]:
+    """Map the host that was asked for to one that this machine is known by: no address is built from any other."""
+    good = [name for name in names if NAME.fullmatch(name)]
+    lines = [f'"{name}" {name};' for name in dict.fromkeys(name.lower() for name in good)]
+    yield from block("map $host $stoa_name", [f"default {good[0] if good else '127.0.0.1'};", *lines])
 
 
 def _file_name(path: Path) -> str:
@@ -277,13 +306,24 @@ def _own(settings: FrontSettings) -> Iterator[str]:
     yield from block("location /-/ns/", going)
     yield f"location = /-/portal {{ return 302 {portal}/portal/; }}"
     yield f"location = /portal {{ return 302 {portal}/portal/; }}"
-    yield f"location /portal/ {{ return 302 {portal}$request_uri; }}"
+    yield f'location /portal/ {{ if ($request_uri !~ "^/") {{ return 400; }} return 302 {portal}$request_uri; }}'
+    yield from _plain_http(settings, portal=False)
+
+
+def _plain_http(settings: FrontSettings, *, portal: bool) -> Iterator[str]:
+    """Lead whoever speaks plain HTTP to the port for HTTPS (nginx's own status 497)."""
+    if settings.tls:
+        public, address = (
+            (settings.portal_url, settings.portal_listen) if portal else (settings.apps_url, settings.apps_listen)
+        )
+        origin = _origin(public, address).replace("$stoa_scheme", "https")
+        yield f"error_page 497 =301 {origin}$request_uri;"
 
 
 def _origin(public: str, address: tuple[str, int]) -> str:
-    """Return an origin; where nobody named it, the host is the one that the browser uses here."""
+    """Return an origin; where nobody named it, the host is the one that the browser uses, if it is known here."""
     if not public:
-        return f"$stoa_scheme://$host:{int(address[1])}"
+        return f"$stoa_scheme://$stoa_name:{int(address[1])}"
     if not ORIGIN.fullmatch(public):
         raise ValueError(f"{public!r} is not an origin such as https://apps.example.org")
     return public
@@ -322,5 +362,6 @@ def _portal(settings: FrontSettings, listening: _Listening) -> Iterator[str]:
     yield from _indented(block("location /portal/static/", files))
     yield "    location = / { set $stoa_app portal; return 302 /portal/; }"
     yield "    location = /portal { set $stoa_app portal; return 302 /portal/$is_args$args; }"
-    yield f"    location / {{ return 302 {apps}$request_uri; }}"
+    yield f'    location / {{ if ($request_uri !~ "^/") {{ return 400; }} return 302 {apps}$request_uri; }}'
+    yield from _plain_http(settings, portal=True)
     yield "}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -17,13 +18,14 @@ from .loop import Loop
 from .nginx import find_nginx
 from .serving import Serving
 from .spec import Route
+from .tls import Pair, TlsFiles
 
 NAME = "front"
 # Changes that come within this time (seconds) are applied together.
 TOGETHER = 0.02
 PATIENCE = 20.0
-# How often (seconds) the size of access.log is looked at.
-ROTATION = 5.0
+# How often (seconds) the size of access.log, and the certificate, are looked at.
+LOOK = 5.0
 LISTENERS = ("tcp:apps", "tcp:portal")
 
 
@@ -42,9 +44,10 @@ class FrontKeeper:
         self.announced = False
         self._wanted: tuple[tuple[Route, ...], tuple[tuple[str, str], ...]] | None = None
         self._applied: object = None
-        self._due = self._rotation_due = 0.0
+        self._due = self._look_due = 0.0
         self._busy = False
         self._front: Front | None = None
+        self._tls: TlsFiles | None = None
         self._started = time.monotonic()
 
     def want(self, routes: Sequence[Route], defaults: dict[str, str]) -> None:
@@ -57,16 +60,36 @@ class FrontKeeper:
         if self._busy or time.monotonic() < self._due:
             return
         if wanted == self._applied:
-            self._rotate_now_and_then()
+            self._look_now_and_then()
+        if wanted == self._applied:
             return
         self._busy = True
         self.routed |= {route.id for route in routes}
         threading.Thread(target=self._apply, args=wanted, name="front", daemon=True).start()
 
-    def _rotate_now_and_then(self) -> None:
-        if self._front and time.monotonic() > self._rotation_due:
-            self._rotation_due = time.monotonic() + ROTATION
-            self._front.rotate()  # No thread is at work now, so that the signal's way is free.
+    def _look_now_and_then(self) -> None:
+        """Rotate the access log, take over a certificate; no thread is at work now, so the signal's way is free."""
+        if self._front and time.monotonic() > self._look_due:
+            self._look_due = time.monotonic() + LOOK
+            self._front.rotate()
+            if self._tls and self._look_at_tls(self._tls, self._front):
+                self._applied = None
+
+    def _look_at_tls(self, tls: TlsFiles, front: Front) -> bool:
+        """Say what is wrong with a certificate; say whether another one is to be served with."""
+        before = tls.problem
+        changed = tls.look()
+        if tls.problem and tls.problem != before:
+            self.events.say(f"{tls.problem}; the one before it is served with", "error")
+        if changed:
+            front.renew(tls.stamp)
+            self.events.say("the certificate is taken over")
+        return changed
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the System page has to warn of."""
+        return [self._tls.problem] if self._tls and self._tls.problem else []
 
     @property
     def settled(self) -> bool:
@@ -89,11 +112,15 @@ class FrontKeeper:
 
     def _carry_out(self, routes: tuple[Route, ...], defaults: dict[str, str]) -> Applied:
         if self._front is None:
-            self._front = Front(self._settings(), self._signal)
+            self._front = front = Front(self._settings(), self._signal)
+            self._tls = TlsFiles(Pair(self.serving.tls_cert, self.serving.tls_key), front.folder / "tls", front.give)
+            self._look_at_tls(self._tls, front)
         running = self.own_keeper.children().get(NAME)
         applied = self._front.apply(routes, defaults, running=bool(running))
         if applied.error:
             return applied
+        if self._tls:
+            self._tls.forget_others()
         if not running:
             self._start()
             applied = self._front.confirm(applied, PATIENCE)
@@ -111,6 +138,7 @@ class FrontKeeper:
             apps_url=serving.apps_url,
             portal_url=serving.portal_url,
             trusted_proxies=serving.trusted_proxies,
+            names=serving.names,
             binary=binary,
             workers=max(1, min(8, os.cpu_count() or 1)),
             as_root=os.geteuid() == 0 and not serving.user,
@@ -159,7 +187,7 @@ class FrontKeeper:
         """Wait until both addresses answer, then tell the person at the terminal."""
         addresses = (self.serving.apps_address, self.serving.portal_address)
         deadline = time.monotonic() + PATIENCE
-        while not all(_answers(address) for address in addresses):
+        while not all(_answers(address, self.serving.scheme) for address in addresses):
             if time.monotonic() > deadline:
                 self.loop.call(
                     lambda: self.keeper.fail("Stoa cannot start: the portal does not answer; see messages.log")
@@ -176,10 +204,13 @@ class FrontKeeper:
         self.events.say("ready")
 
 
-def _answers(address: tuple[str, int]) -> bool:
+def _answers(address: tuple[str, int], scheme: str) -> bool:
     host, port = address
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     connection = http.client.HTTPConnection(reachable, port, timeout=5)
+    if scheme == "https":
+        # It is ourselves that we ask, by an address that the certificate need not name.
+        connection = http.client.HTTPSConnection(reachable, port, timeout=5, context=ssl._create_unverified_context())  # noqa: S323
     try:
         connection.request("GET", "/portal/login")
         return connection.getresponse().status < 500

@@ -11,7 +11,10 @@ FILE = "serving.json"
 
 @dataclass(frozen=True)
 class Serving:
-    """One start of Stoa. Directories are absolute; addresses are (host, port)."""
+    """One start of Stoa. Directories are absolute; addresses are (host, port).
+
+    ``names`` are the host names and addresses that this machine is known by.
+    """
 
     home: str
     static_dir: str
@@ -23,6 +26,9 @@ class Serving:
     portal_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
     user: str = ""
+    names: tuple[str, ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
 
     @property
     def run_dir(self) -> Path:
@@ -34,6 +40,11 @@ class Serving:
         """Where the logs are."""
         return Path(self.home) / "log"
 
+    @property
+    def scheme(self) -> str:
+        """What the front speaks."""
+        return "https" if self.tls_cert else "http"
+
     def write(self) -> Path:
         """Write it below the run directory; return where."""
         path = self.run_dir / FILE
@@ -44,7 +55,7 @@ class Serving:
     def read(cls, run_dir: Path) -> Serving:
         """Read what was written."""
         values = json.loads((run_dir / FILE).read_text())
-        for name in ("apps_address", "portal_address", "trusted_proxies"):
+        for name in ("apps_address", "portal_address", "trusted_proxies", "names"):
             values[name] = tuple(values[name])
         return cls(**values)
 
@@ -52,4 +63,4 @@ class Serving:
         """Return the address as a person on this machine types it."""
         host, port = address
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-        return f"http://{shown}:{port}"
+        return f"{self.scheme}://{shown}:{port}"

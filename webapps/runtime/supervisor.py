@@ -302,7 +302,7 @@ class Supervisor:
                 "refused": {str(key): words for key, words in self.front.refused.items()},
                 "settled": self.front.settled,
             },
-            "warnings": [self.trouble] if self.trouble else [],
+            "warnings": [*([self.trouble] if self.trouble else []), *self.front.warnings],
         }
 
     def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from webapps import firststart
 from webapps.runtime import processes
 from webapps.runtime.nginx import FrontUnavailable, find_nginx
 from webapps.runtime.serving import Serving
+from webapps.runtime.tls import Pair
 
 DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "run/files", "run/front")
 # What STOA_USER owns, where it is set.
@@ -130,6 +131,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Ended {len(killed)} processes that an earlier Stoa left behind.")
 
     def _serving(self, home: Path, apps: tuple[str, int], portal: tuple[str, int], user: str) -> Serving:
+        pair = self._tls()
         return Serving(
             home=str(home),
             static_dir=str(settings.BASE_DIR / "static"),
@@ -141,7 +143,18 @@ class Command(BaseCommand):
             portal_url=os.environ.get("STOA_PORTAL_URL", "").rstrip("/"),
             trusted_proxies=tuple(settings.STOA_TRUSTED_PROXIES),
             user=user,
+            names=tuple(sorted({*_names(apps[0]), *_names(portal[0]), *LOCAL})),
+            tls_cert=pair.certificate,
+            tls_key=pair.key,
         )
+
+    def _tls(self) -> Pair:
+        """Return certificate and key, "" for plain HTTP; what does not fit together ends the start."""
+        given = (os.environ.get(name, "") for name in ("STOA_TLS_CERT", "STOA_TLS_KEY"))
+        pair = Pair(*(os.path.abspath(path) if path else "" for path in given))
+        if pair and (problem := pair.problem()):
+            raise CommandError(problem)
+        return pair
 
     def _check_front(self, serving: Serving) -> None:
         try:
@@ -212,7 +225,7 @@ class Command(BaseCommand):
         return self._gunicorn("portal", "portal.wsgi:application", words, self._public(serving))
 
     def _gate(self, serving: Serving) -> dict[str, Any]:
-        names = "" if serving.apps_url else ",".join(sorted({*_names(serving.apps_address[0]), *LOCAL}))
+        names = "" if serving.apps_url else ",".join(serving.names)
         words = ("-k", "gthread", "--threads", str(GATE_THREADS), "--keep-alive", "75", "--timeout", "60")
         return self._gunicorn("gate", "portal.gate.service:serving()", words, self._public(serving, STOA_NAMES=names))
 
