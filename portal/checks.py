@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from webapps.runtime.tls import Pair
+
 from .keys import FILE
 
 
@@ -53,6 +55,16 @@ def _check_proxies() -> Iterator[CheckMessage]:
         except ValueError:
             hint = "Write addresses or networks with commas between them, for example 10.0.0.5,10.1.0.0/16."
             yield Error(f"STOA_TRUSTED_PROXIES has “{proxy}”, which is no address.", hint=hint, id="stoa.E005")
+
+
+@register()
+def check_tls(**kwargs: Any) -> list[CheckMessage]:
+    """Check that STOA_TLS_CERT and STOA_TLS_KEY can be served with."""
+    pair = Pair(os.environ.get("STOA_TLS_CERT", ""), os.environ.get("STOA_TLS_KEY", ""))
+    if not pair or not (problem := pair.problem()):
+        return []
+    hint = "Give a PEM certificate (with its chain) and its key without a passphrase, or unset both for plain HTTP."
+    return [Error(f"{problem}.", hint=hint, id="stoa.E007")]
 
 
 @register()

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from webapps.choices import PROTECTED, Authentication
 from webapps.models import Namespace, WebApp
 from webapps.runtime.environments import Environment, InstallFailed
 
@@ -41,17 +42,22 @@ SAMPLES = {
 }
 
 
-def prepare(home: Path, say: Say, user: str = "") -> None:
-    """Make what is missing, owned by ``user`` where one is given; does nothing on later starts but look."""
+def prepare(home: Path, say: Say, user: str = "", *, beyond: bool = False) -> None:
+    """Make what is missing, owned by ``user`` where one is given; does nothing on later starts but look.
+
+    The samples are open to all on loopback; where Stoa listens ``beyond`` it they ask for a sign-in.
+    """
     _administrator(say)
     if Namespace.objects.exists():
+        if beyond:
+            _close_samples(say)
         return
     wanted = os.environ.get("STOA_SAMPLES", "1") != "0"
     with transaction.atomic():
         for name, description in NAMESPACES.items():
             Namespace.objects.create(name=name, description=description)
     if wanted:
-        _samples(home, say)
+        _samples(home, say, PROTECTED if beyond else Authentication.UNAUTHENTICATED)
     if user:
         _give(home, user)
 
@@ -75,7 +81,17 @@ def _administrator(say: Say) -> None:
         say(f"The administrator is {name}, the password {password} (shown this once).")
 
 
-def _samples(home: Path, say: Say) -> None:
+def _close_samples(say: Say) -> None:
+    """Have the samples ask who it is, unless a person has ever saved them otherwise."""
+    names = [f"/samples/{name}" for name in SAMPLES]
+    untouched = WebApp.objects.filter(name__in=names, host="", namespace__name="SAMPLES", revision=1)
+    for webapp in untouched.filter(authe_enabled=Authentication.UNAUTHENTICATED):
+        webapp.authe_enabled = PROTECTED
+        webapp.save(update_fields=["authe_enabled"])
+        say(f"{webapp.label} asks for a sign-in now, because Stoa listens beyond this machine.")
+
+
+def _samples(home: Path, say: Say, methods: int) -> None:
     say("Setting up the sample applications …")
     for name, fields in SAMPLES.items():
         directory = home / "csp" / "samples" / name
@@ -90,7 +106,7 @@ def _samples(home: Path, say: Say) -> None:
             namespace=Namespace.objects.get(name="SAMPLES"),
             directory=str(directory),
             path=str(directory / "static"),
-            authe_enabled=64,
+            authe_enabled=methods,
             **fields,
         )
     _install(home, say)

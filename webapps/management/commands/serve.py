@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapps import firststart
+from webapps.addresses import is_loopback
 from webapps.runtime import processes
 from webapps.runtime.nginx import FrontUnavailable, find_nginx
 from webapps.runtime.serving import Serving
@@ -167,7 +168,8 @@ class Command(BaseCommand):
         call_command("check", verbosity=0)
         call_command("migrate", interactive=False, verbosity=0)
         os.umask(umask)
-        firststart.prepare(Path(serving.home), self.stdout.write, serving.user)
+        beyond = not is_loopback(serving.apps_address[0])
+        firststart.prepare(Path(serving.home), self.stdout.write, serving.user, beyond=beyond)
 
     def _become_keeper(self, serving: Serving, lock: int, sockets: dict[str, socket.socket]) -> NoReturn:
         serving.write()
