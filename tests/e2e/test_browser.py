@@ -117,8 +117,15 @@ def create(visitor: Visitor, name: str, namespace: str, app_name: str, callable_
     visitor.field("Namespace").select_option(namespace)
     visitor.field("Application Name").fill(app_name)
     visitor.field("Callable Name").fill(callable_name)
+    open_to_all(visitor)
     visitor.press("Save")
     expect(visitor.heading(name)).to_be_visible()
+
+
+def open_to_all(visitor: Visitor) -> None:
+    """Tick Unauthenticated and nothing else: signing in has tests of its own."""
+    for box in visitor.page.locator("input[name=authe_enabled]").all():
+        box.set_checked(box.get_attribute("value") == "64")
 
 
 def shows(visitor: Visitor, path: str, words: str) -> None:
@@ -230,6 +237,9 @@ def test_a_keyboard_is_enough_to_sign_in_and_save(stoa: Stoa, arrive: Arrive) ->
     keyboard.type("USER")
     visitor.tab_to("#id_app_name")
     keyboard.type("app")
+    for method in (64, 32, 16384):  # Unauthenticated on; Password and Login Cookie, which a new one has, off.
+        visitor.tab_to(f"input[name=authe_enabled][value='{method}']")
+        keyboard.press("Space")
     visitor.tab_to(".save-bar button[type=submit]")
     keyboard.press("Enter")
 
@@ -297,6 +307,7 @@ def test_a_missing_directory_is_made_with_a_hello_application(stoa: Stoa, visito
     expect(visitor.field("WSGI App Directory")).to_have_value(str(stoa.home / "csp/browser/fresh"))
     visitor.field("Namespace").select_option("USER")
     visitor.field("Application Name").fill("app")
+    open_to_all(visitor)
     visitor.press("Save")
     expect(page.locator("#div_id_directory .invalid-feedback")).to_contain_text("There is no directory")
 
