@@ -73,3 +73,12 @@ def locked_out(request: HttpRequest, response: Any = None, credentials: Any = No
     page = render(request, "portal/locked.html", {"seconds": seconds, "minutes": math.ceil(seconds / 60)}, status=429)
     page["Retry-After"] = str(seconds)
     return page
+
+
+def clear(username: str | None = None, address: str | None = None) -> int:
+    """Forget the failures of an account, of an address, of a pair, or all; return how many pairs were locked."""
+    meant = {"username": username, "ip_address": address}
+    selected = {name: value for name, value in meant.items() if value is not None}
+    locked = [lock for lock in locks() if username in (None, lock.username) and address in (None, lock.address)]
+    AccessAttempt.objects.filter(**selected).delete()
+    return len(locked)

@@ -4,12 +4,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from . import entering, views
+from .pages.urls import urlpatterns as pages
 
 portal = (
     [
         path("login", views.SignIn.as_view(), name="login"),
         path("enter", entering.enter, name="enter"),
         path("logout", views.SignOut.as_view(), name="logout"),
+        *pages,
     ],
     "portal",
 )

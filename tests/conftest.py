@@ -108,3 +108,24 @@ def webapp(namespace: Namespace, directory: Path) -> WebApp:
     return Row.objects.create(
         name="/csp/notes", namespace=namespace, app_name="app", directory=str(directory), authe_enabled=64
     )
+
+
+@pytest.fixture
+def seer(db: None) -> Client:
+    """A colleague who may see, signed in."""
+    return _with_role("sue", "%Operator")
+
+
+@pytest.fixture
+def editor(db: None) -> Client:
+    """A colleague who may edit, signed in."""
+    return _with_role("eve", "%Developer")
+
+
+def _with_role(username: str, role: str) -> Client:
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group
+
+    client = _signed_in(username=username)
+    get_user_model().objects.get(username=username).groups.add(Group.objects.get(name=role))
+    return client

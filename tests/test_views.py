@@ -58,7 +58,7 @@ def test_it_tells_a_colleague_what_he_lacks(colleague: Client, webapp: WebApp, n
     for address in addresses(webapp, namespace):
         response = colleague.get(address)
         assert response.status_code == 403, address
-        assert "for administrators" in response.content.decode()
+        assert "Ask an administrator for a role that may" in response.content.decode()
 
 
 def test_it_sends_a_stranger_to_sign_in(stranger: Client, webapp: WebApp, namespace: Namespace) -> None:

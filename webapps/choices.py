@@ -52,3 +52,10 @@ OFFERED_BITS = sum(Authentication.values)
 def methods(bits: int) -> list[str]:
     """Name the methods of authentication that ``bits`` allow, in the form's order."""
     return [str(method.label) for method in Authentication if bits & method.value]
+
+
+def why_off(method: int, allowed: int) -> str:
+    """Say why a method does not count where the system allows these, "" where it does."""
+    if not method & AVAILABLE:
+        return "Not available yet"
+    return "" if method & allowed else "Off for the system"

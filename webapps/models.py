@@ -258,6 +258,11 @@ class WebApp(models.Model):
             problems |= self._missing_for_wsgi()
         elif not self.path:
             problems["path"] = "Files only means a Physical Path to serve them from. Give one."
+        if self.cors_credentials and "*" in validators.items(self.cors_allowlist):
+            problems["cors_allowlist"] = (
+                "“*” together with Allow credentials would let every site act for the visitor. Name the origins, or "
+                "untick Allow credentials."
+            )
         if self.processes_min > self.processes_max:
             problems["processes_max"] = "The maximum is less than the minimum."
         if problems:

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from .views import actions, installs, logs, namespaces, pages, system
+from .views import actions, installs, logs, namespaces, pages, roles, system
 
 app_name = "webapps"
 
@@ -13,6 +13,8 @@ urlpatterns = [
     path("webapps/new", pages.webapp_create, name="create"),
     path("webapps/<int:pk>/", pages.webapp_detail, name="detail"),
     path("webapps/<int:pk>/edit", pages.webapp_edit, name="edit"),
+    path("webapps/<int:pk>/roles", roles.roles, name="roles"),
+    path("webapps/<int:pk>/matching-roles", roles.matching_roles, name="matching_roles"),
     path("webapps/<int:pk>/delete", pages.webapp_delete, name="delete"),
     path("webapps/<int:pk>/enable", actions.enable, name="enable"),
     path("webapps/<int:pk>/disable", actions.disable, name="disable"),

@@ -12,12 +12,21 @@ from django.utils.safestring import mark_safe
 
 register = template.Library()
 
-#: The names of the pages that belong to each part of the navigation.
+PEOPLE = {"people", "person_create", "person", "person_password", "person_delete"}
+ROLES = {"roles", "role_create", "role", "role_delete"}
+RESOURCES = {"resources", "resource_create", "resource", "resource_delete"}
+#: The pages that belong to each part of the navigation: names by application.
 PARTS = {
-    "webapps": {"list", "create", "detail", "edit", "delete", "install"},
-    "namespaces": {"namespaces", "namespace_create", "namespace_edit", "namespace_delete"},
-    "log": {"log"},
-    "system": {"system"},
+    "webapps": {"webapps": {"list", "create", "detail", "edit", "delete", "install", "roles", "matching_roles"}},
+    "namespaces": {"webapps": {"namespaces", "namespace_create", "namespace_edit", "namespace_delete"}},
+    "log": {"webapps": {"log"}},
+    "system": {"webapps": {"system"}},
+    "people": {"portal": PEOPLE},
+    "roles": {"portal": ROLES},
+    "resources": {"portal": RESOURCES},
+    "options": {"portal": {"options"}},
+    "locks": {"portal": {"locks"}},
+    "security": {"portal": PEOPLE | ROLES | RESOURCES | {"options", "locks"}},
 }
 
 
@@ -26,6 +35,6 @@ def nav_link(context: dict[str, Any], view: str, words: str, part: str, **kwargs
     """Draw a link of the navigation, marked where the page belongs to it."""
     request: HttpRequest | None = context.get("request")
     match = request.resolver_match if request else None
-    here = match is not None and match.app_name == "webapps" and match.url_name in PARTS[part]
+    here = match is not None and match.url_name in PARTS[part].get(match.app_name, ())
     current = mark_safe(' aria-current="page"') if here else ""
     return format_html('<a href="{}"{}>{}</a>', reverse(view, kwargs=kwargs or None), current, words)

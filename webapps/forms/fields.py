@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from webapps import validators
-from webapps.choices import OFFERED_BITS, Authentication, methods
+from webapps.choices import AVAILABLE, OFFERED_BITS, Authentication, methods, why_off
 
 BLANK_ROWS = 2
 MEGABYTE = 1 << 20
@@ -34,8 +34,8 @@ class EnvironmentWidget(forms.Widget):
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[Entry]:
         """Read the rows; Secret arrives as the numbers of the rows that have it."""
-        names, values = _list(data, f"{name}_name"), _list(data, f"{name}_value")
-        secret = set(_list(data, f"{name}_secret"))
+        names, values = posted_list(data, f"{name}_name"), posted_list(data, f"{name}_value")
+        secret = set(posted_list(data, f"{name}_secret"))
         pairs = zip(names, values, strict=False)
         return [
             {"name": key.strip(), "value": value, "secret": str(number) in secret}
@@ -51,7 +51,8 @@ class EnvironmentWidget(forms.Widget):
         return ""
 
 
-def _list(data: Any, name: str) -> list[str]:
+def posted_list(data: Any, name: str) -> list[str]:
+    """Return all that was posted under a name."""
     return list(data.getlist(name)) if hasattr(data, "getlist") else list(data.get(name, []))
 
 
@@ -125,17 +126,32 @@ class EnvironmentField(forms.Field):
         return True
 
 
+class MethodBoxes(forms.CheckboxSelectMultiple):
+    """Boxes that say which methods do not count, and why; what Stoa does not have can be unticked, not ticked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = int(AVAILABLE)
+
+    def create_option(self, name: str, value: Any, label: Any, selected: bool, *args: Any, **kwargs: Any) -> Any:
+        """Add the reason to the label, and disable what nobody can have."""
+        option = super().create_option(name, value, label, selected, *args, **kwargs)
+        if why := why_off(int(str(value)), self.allowed):
+            option["label"] = f"{label} ({why.lower()})"
+        if not int(str(value)) & AVAILABLE and not selected:
+            option["attrs"]["disabled"] = True
+        return option
+
+
 class BitsField(forms.TypedMultipleChoiceField):
     """Allowed Authentication Methods as boxes to tick."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            choices=Authentication.choices,
-            coerce=int,
-            required=False,
-            widget=forms.CheckboxSelectMultiple,
-            **kwargs,
-        )
+        super().__init__(choices=Authentication.choices, coerce=int, required=False, widget=MethodBoxes, **kwargs)
+
+    def allow(self, allowed: int) -> None:
+        """Take what the system allows, for the words at the boxes."""
+        self.widget.allowed = allowed
 
     def in_words(self, value: int) -> str:
         """Name the methods."""

@@ -31,6 +31,11 @@ def wide(name: str, **attributes: Any) -> Field:
     return Field(name, wrapper_class="wide", **attributes)
 
 
+def many(name: str) -> Field:
+    """Return boxes that may be many: they scroll."""
+    return Field(name, wrapper_class="many")
+
+
 def mark(form: BaseForm, *names: str) -> None:
     """Mark the fields that a person has to fill in; those that come filled in need no mark."""
     for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, cast
 
 from crispy_forms.helper import FormHelper
@@ -9,9 +10,10 @@ from crispy_forms.layout import HTML, Field
 from django import forms
 from django.core.exceptions import ValidationError
 
-from webapps import directories, validators
+from webapps import directories, roots, validators
 from webapps.choices import OFFERED_BITS, Authentication, Kind, ProtocolType
-from webapps.models import Namespace, WebApp, default_directory
+from webapps.entrance import sharing_warning
+from webapps.models import Namespace, Options, Resource, WebApp, default_directory
 
 from .conflict import Careful
 from .fields import BitsField, EnvironmentField, MegabytesField, merge_bits
@@ -32,16 +34,18 @@ HELP = {
     "protocol_type": "wsgi for Flask, Django and Bottle; asgi for FastAPI, Starlette and Django’s asgi.py.",
     "debug": "Kept, and does not act yet: edits picked up by themselves, tracebacks in the browser. "
     "Never for an application that is open to all on a public address.",
-    "resource": "Whoever enters must hold USE on it through a role. Blank: public.",
-    "group_by_id": "Applications with the same id share a sign-in.",
-    "authe_enabled": "Unauthenticated lets everybody in, unless a resource is required.",
-    "match_roles": "Match:Target, with commas between several. :%ALL grants %ALL to everyone.",
+    "resource": "Whoever enters must hold USE on it through a role. Blank: whoever is signed in may enter.",
+    "group_by_id": "Applications with the same id share a sign-in by Password.",
+    "authe_enabled": "Unauthenticated lets everybody in, unless a resource is required. Login Cookie shares a sign-in "
+    "with all applications that allow it; Password alone asks for each.",
     "csrf_token": "The sign-in form carries a token of its own.",
-    "cors_allowlist": "Origins such as https://shop.example.com, with commas between several.",
+    "cors_allowlist": "Origins such as https://shop.example.com, with commas between several. “*”: all of them, "
+    "without credentials.",
     "cors_headers": "Names of request headers, with commas between several.",
     "cors_credentials": "Cookies and sign-ins may come with requests from these origins.",
     "serve_files": "No: every request goes to the application. Always: the front serves files, asking nobody "
-    "who he is. Always and cached: marked public too. Use application security: only for who may enter.",
+    "who he is. Always and cached: marked public too. Use application security: only for who may enter; "
+    "others get 404.",
     "serve_files_timeout": "Seconds for which a browser may keep a file.",
     "path": "Where files come from. Blank: the directory static in the application’s directory.",
     "processes_min": "Processes that always run while it is awake.",
@@ -78,7 +82,7 @@ GENERAL = (
 SECURITY = (
     Pair("resource", "group_by_id"),
     Field("authe_enabled", css_class="boxes"),
-    wide("match_roles", rows=2),
+    HTML("{% include 'webapps/_sharing.html' %}"),
     "csrf_token",
     HTML("<h3>Cross-Origin Settings</h3>"),
     Pair(Field("cors_allowlist", rows=2), Field("cors_headers", rows=2)),
@@ -99,7 +103,7 @@ RUNTIME = (
 )
 SECTIONS = (
     Section("General", *GENERAL),
-    Section("Security", *SECURITY, lead="Who may enter, and what they are granted."),
+    Section("Security", *SECURITY, lead="Who may enter. What they are granted is on the tabs of the roles."),
     Section("Files", *FILES, lead="Who serves what lies below the name’s static."),
     Section("Runtime", *RUNTIME, lead=RUNTIME_LEAD, css_class="wsgi-only"),
     Section("Environment", "environment", css_class="wsgi-only"),
@@ -128,16 +132,19 @@ class WebAppForm(Careful):
             "kind": forms.RadioSelect,
             "protocol_type": forms.RadioSelect,
             "python_path": forms.Textarea,
-            "match_roles": forms.Textarea,
             "cors_allowlist": forms.Textarea,
             "cors_headers": forms.Textarea,
         }
 
-    def __init__(self, *args: Any, copy_of: WebApp | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, copy_of: WebApp | None = None, confined: bool = False, **kwargs: Any) -> None:
         if kwargs.get("instance") is None:
             begun = copied(copy_of) if copy_of else forms.model_to_dict(WebApp(), DECLARED)
             kwargs["initial"] = begun | (kwargs.get("initial") or {})
         super().__init__(*args, **kwargs)
+        if copy_of:
+            self.instance.match_roles = copy_of.match_roles
+        self.before = copy.copy(self.instance) if self.instance.pk else None
+        self.confined = confined
         self.offers_directory = False
         self.made = ""
         self._prepare_fields()
@@ -161,6 +168,20 @@ class WebAppForm(Careful):
         namespaces.empty_label = "Choose a namespace"
         namespaces.error_messages["invalid_choice"] = "There is no such namespace. Create it first, or choose another."
         cast(EnvironmentField, self.fields["environment"]).stored = dict(self.instance.environment or {})
+        self.allowed = Options.current().methods
+        cast(BitsField, self.fields["authe_enabled"]).allow(self.allowed)
+        self.fields["resource"].widget.attrs |= {"list": "known-resources", "autocomplete": "off"}
+
+    @property
+    def known_resources(self) -> list[str]:
+        """The resources that Resource Required offers; others are accepted."""
+        return list(Resource.objects.values_list("name", flat=True))
+
+    @property
+    def sharing(self) -> str:
+        """What is to be said of the origin that the application shares, as it is or is about to be."""
+        begun = self.before or WebApp(authe_enabled=self.initial["authe_enabled"], host=self.initial.get("host", ""))
+        return sharing_warning(begun, self.allowed)
 
     @property
     def helper(self) -> FormHelper:
@@ -242,6 +263,8 @@ class WebAppForm(Careful):
         except ValidationError as error:
             self.add_error(field, error)
             return False
+        if not self._may_name(field, directory):
+            return False
         if directories.missing(directory):
             return self._is_missing(field, directory)
         if problem := directories.problem(directory):
@@ -262,6 +285,23 @@ class WebAppForm(Careful):
         if namespace is None:
             return roots
         return roots + directories.installed_roots(namespace.interpreter, namespace.directory)
+
+    def _post_clean(self) -> None:
+        """Hold an editor to his namespace’s roots, once the row has what was posted."""
+        super()._post_clean()  # type: ignore[misc]
+        if not self.confined or not {"name", "namespace"} <= self.cleaned_data.keys():
+            return
+        for field, problem in roots.problems(self.instance, self.before).items():
+            if field not in self.errors:
+                self.add_error(field, problem)
+
+    def _may_name(self, field: str, directory: str) -> bool:
+        """Say whether an editor is told what lies there; ``_post_clean`` refuses what he may not name."""
+        namespace: Namespace | None = self.cleaned_data.get("namespace")
+        if not self.confined or namespace is None:
+            return not self.confined
+        known = roots.named(self.before).get(field, ()) if self.before else ()
+        return directory in known or roots.is_below(directory, namespace.effective_roots)
 
     def full_clean(self) -> None:
         """Make the directory last, when everything else is right: nothing is half done."""

@@ -11,14 +11,14 @@ from webapps import control
 from webapps.choices import ProtocolType
 from webapps.models import WebApp
 
-from .access import administrators
+from .access import editors
 from .pages import say_saved
 
 PROTOCOLS = {"wsgi": ProtocolType.WSGI, "asgi": ProtocolType.ASGI}
 
 
 @require_POST
-@administrators
+@editors
 def enable(request: HttpRequest, pk: int) -> HttpResponse:
     """Enable: the application is live."""
     webapp = get_object_or_404(WebApp, pk=pk)
@@ -29,7 +29,7 @@ def enable(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@administrators
+@editors
 def disable(request: HttpRequest, pk: int) -> HttpResponse:
     """Disable: its processes end and its address answers 404."""
     webapp = get_object_or_404(WebApp, pk=pk)
@@ -40,7 +40,7 @@ def disable(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@administrators
+@editors
 def reload(request: HttpRequest, pk: int) -> HttpResponse:
     """Start a new generation with nothing changed."""
     webapp = get_object_or_404(WebApp, pk=pk)
@@ -54,7 +54,7 @@ def reload(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@administrators
+@editors
 def set_protocol(request: HttpRequest, pk: int) -> HttpResponse:
     """Change Python Protocol Type: the remedy for a callable of the other kind."""
     webapp = get_object_or_404(WebApp, pk=pk)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from webapps.models import WebApp
 from webapps.runtime.logs import Tail, read_tail
 
-from .access import administrators
+from .access import seers
 
 FILES = {"applications": "WSGI.log", "stoa": "messages.log"}
 SOURCES = ("supervisor", "portal", "front", "keeper", "log")
@@ -20,7 +20,7 @@ LINES = (200, 1000, 5000)
 
 
 @require_safe
-@administrators
+@seers
 def log(request: HttpRequest, which: str) -> HttpResponse:
     """Show the last lines; with ``part`` those after a position, for the script that follows the log."""
     file = _file(which)
@@ -70,7 +70,7 @@ def _choices(which: str, label: str) -> list[str]:
 
 
 @require_safe
-@administrators
+@seers
 def download(request: HttpRequest, which: str) -> HttpResponseBase:
     """Offer the file as it is."""
     file = _file(which)

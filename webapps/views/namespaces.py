@@ -11,13 +11,13 @@ from django.views.decorators.http import require_safe
 from webapps.forms import NamespaceForm
 from webapps.models import Namespace
 
-from .access import administrators
+from .access import administrators, seers
 
 SECTIONS = ("General", "Python", "Environment")
 
 
 @require_safe
-@administrators
+@seers
 def namespace_list(request: HttpRequest) -> HttpResponse:
     """Show the namespaces."""
     namespaces = Namespace.objects.annotate(count=Count("webapps"))

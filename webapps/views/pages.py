@@ -14,21 +14,23 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.views.decorators.http import require_safe
 
-from webapps import control
+from webapps import control, warnings
 from webapps.addresses import address_of
+from webapps.entrance import closed, is_closed, shown_methods
 from webapps.forms import WebAppForm
+from webapps.matchroles import application_roles, matching_roles
 from webapps.models import Namespace, Options, WebApp
 from webapps.runtime.logs import read_tail
 from webapps.status import Overview
 
-from .access import administrators
+from .access import Rights, editors, seers
 
 PAGE = 100
 LAST_LINES = 20
 
 
 @require_safe
-@administrators
+@seers
 def webapp_list(request: HttpRequest) -> HttpResponse:
     """Show the web applications; with ``part`` only the rows, for the script that keeps them fresh."""
     query = request.GET.get("q", "").strip()
@@ -64,27 +66,37 @@ def _rows(page: Page[WebApp], overview: Overview, request: HttpRequest) -> list[
             "status": overview.of(webapp),
             "address": address_of(webapp, request),
             "public": webapp.is_public(allowed),
+            "methods": shown_methods(webapp, allowed),
+            "closed": is_closed(webapp.authe_enabled, webapp.resource, allowed),
         }
         for webapp in page.object_list
     ]
 
 
 @require_safe
-@administrators
+@seers
 def webapp_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one web application; with ``part`` only its state, for the script that keeps it fresh."""
     webapp = get_object_or_404(WebApp.objects.select_related("namespace"), pk=pk)
     overview = Overview.ask()
+    if request.GET.get("part") == "status":
+        return render(request, "webapps/_status.html", _state(webapp, overview))
+    allowed = Options.current().methods
     context = {
-        "webapp": webapp,
-        "overview": overview,
-        "status": overview.of(webapp),
+        **_state(webapp, overview),
         "address": address_of(webapp, request),
-        "lines": last_lines(webapp),
-        "warnings": _warnings(webapp),
+        "warnings": warnings.of(webapp, allowed),
+        "closed": closed(webapp, allowed),
+        "public": webapp.is_public(allowed),
+        "methods": shown_methods(webapp, allowed),
+        "roles": application_roles(webapp.match_roles),
+        "matching": matching_roles(webapp.match_roles),
     }
-    template = "webapps/_status.html" if request.GET.get("part") == "status" else "webapps/detail.html"
-    return render(request, template, context)
+    return render(request, "webapps/detail.html", context)
+
+
+def _state(webapp: WebApp, overview: Overview) -> dict[str, Any]:
+    return {"webapp": webapp, "overview": overview, "status": overview.of(webapp), "lines": last_lines(webapp)}
 
 
 def last_lines(webapp: WebApp) -> list[Any]:
@@ -95,27 +107,23 @@ def last_lines(webapp: WebApp) -> list[Any]:
         return []
 
 
-def _warnings(webapp: WebApp) -> list[str]:
-    if webapp.debug and webapp.is_public(Options.current().methods) and webapp.protocol != "files":
-        return [
-            "DEBUG is on and the application is open to all: whoever opens it can read its tracebacks. "
-            "Never leave it so on a public address."
-        ]
-    return []
-
-
-@administrators
+@editors
 def webapp_create(request: HttpRequest) -> HttpResponse:
     """Create a web application, from another one where ``copy`` names it."""
     source = WebApp.objects.filter(pk=_number(request.GET.get("copy"))).first()
     if request.method == "POST":
-        form = WebAppForm(request.POST)
+        form = WebAppForm(request.POST, copy_of=source, confined=_confined(request))
         if form.is_valid() and form.saved(request.user.get_username()):
             return _saved(request, form)
     else:
         form = WebAppForm(copy_of=source, initial={} if source else _first_choice())
     context = {"form": form, "source": source, "others": WebApp.objects.only("pk", "name", "host")}
     return _form_page(request, form, context)
+
+
+def _confined(request: HttpRequest) -> bool:
+    """Say whether only directories below the namespace’s roots may be named."""
+    return not Rights(request.user).administer
 
 
 def _first_choice() -> dict[str, Any]:
@@ -129,12 +137,13 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
-@administrators
+@editors
 def webapp_edit(request: HttpRequest, pk: int) -> HttpResponse:
     """Edit a web application."""
     webapp = get_object_or_404(WebApp.objects.select_related("namespace"), pk=pk)
     label = webapp.label
-    form = WebAppForm(request.POST if request.method == "POST" else None, instance=webapp)
+    posted = request.POST if request.method == "POST" else None
+    form = WebAppForm(posted, instance=webapp, confined=_confined(request))
     if request.method == "POST" and form.is_valid() and form.saved(request.user.get_username()):
         return _saved(request, form, before=label)
     return _form_page(request, form, {"form": form, "webapp": webapp, "label": label})
@@ -143,6 +152,7 @@ def webapp_edit(request: HttpRequest, pk: int) -> HttpResponse:
 def _form_page(request: HttpRequest, form: WebAppForm, context: dict[str, Any]) -> HttpResponse:
     """Draw the form; a refused one keeps status 200, as Django's own do."""
     context["sections"] = ("General", "Security", "Files", "Runtime", "Environment")
+    context["tab"] = "General"
     context["has_namespace"] = Namespace.objects.exists()
     return render(request, "webapps/form.html", context)
 
@@ -170,7 +180,7 @@ def say_saved(request: HttpRequest, webapp: WebApp, made: str = "") -> None:
         messages.success(request, format_html("Saved {}. Its address is {}.", webapp.label, link))
 
 
-@administrators
+@editors
 def webapp_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask whether to delete, and delete."""
     webapp = get_object_or_404(WebApp, pk=pk)

@@ -17,15 +17,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from webapps.addresses import is_loopback
-from webapps.choices import Authentication
-from webapps.models import Namespace, WebApp
+from webapps.entrance import labels
+from webapps.models import Namespace, Options, WebApp
 from webapps.runtime.nginx import FrontUnavailable, find_nginx
 from webapps.runtime.serving import Serving
 from webapps.status import Overview, moment
 
 from .access import administrators
-
-NAMED = 5
 
 
 @require_safe
@@ -33,19 +31,19 @@ NAMED = 5
 def system(request: HttpRequest) -> HttpResponse:
     """Show where Stoa lives, its parts and their versions, and what is to be warned of."""
     overview = Overview.ask()
-    serving = _serving()
+    served = serving()
     context = {
         "overview": overview,
         "since": moment(overview.supervisor.get("since")),
-        "warnings": [*overview.warnings, *_warnings(serving)],
-        "places": _places(serving),
-        "versions": _versions(serving),
+        "warnings": [*overview.warnings, *_warnings(served)],
+        "places": _places(served),
+        "versions": _versions(served),
         "counts": {"applications": WebApp.objects.count(), "namespaces": Namespace.objects.count()},
     }
     return render(request, "webapps/system.html", context)
 
 
-def _serving() -> Serving | None:
+def serving() -> Serving | None:
     """Return what ``serve`` was told, None when it did not start this portal."""
     try:
         return Serving.read(settings.STOA_HOME / "run")
@@ -100,8 +98,8 @@ def _warnings(serving: Serving | None) -> list[str]:
             "Stoa runs as root, and so does every hosted application. Set STOA_USER to a user without "
             "rights, or start Stoa as one."
         )
-    if serving and not is_loopback(serving.apps_address[0]) and (labels := _open()):
-        found.append(f"Stoa listens beyond this machine and these applications are open to all: {labels}.")
+    if serving and not is_loopback(serving.apps_address[0]) and (public := _open()):
+        found.append(f"Stoa listens beyond this machine and these applications are open to all: {public}.")
     if serving and not is_loopback(serving.portal_address[0]) and not settings.SESSION_COOKIE_SECURE:
         found.append(
             "The portal listens beyond this machine without TLS: passwords cross the network in clear. "
@@ -112,7 +110,6 @@ def _warnings(serving: Serving | None) -> list[str]:
 
 def _open() -> str:
     """Name the applications that anybody may enter, the first few."""
+    allowed = Options.current().methods
     rows = WebApp.objects.filter(enabled=True, resource="").only("host", "name", "authe_enabled", "resource")
-    labels = [row.label for row in rows if row.authe_enabled & Authentication.UNAUTHENTICATED]
-    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
-    return ", ".join(labels[:NAMED]) + more
+    return labels([row for row in rows if row.is_public(allowed)])

@@ -1,0 +1,1 @@
+"""The forms of the portal's own pages: people, roles, resources, options, passwords."""

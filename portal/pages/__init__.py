@@ -1,0 +1,1 @@
+"""The portal's own pages: people, roles, resources, options, locks, passwords."""
