@@ -431,6 +431,7 @@ def test_the_order_of_lines_does_not_matter(merge):
         (f"CreateApplication:Name=/a,NameSpace=USER,{WSGI.replace('64', '')}", "AutheEnabled: "),
         (f"CreateApplication:Name=/a,NameSpace=USER,{WSGI},MatchRoles=a::", "MatchRoles: "),
         (f"CreateApplication:Name=/a,NameSpace=USER,{WSGI},CorsAllowlist=evil;", "CorsAllowlist: "),
+        (f"CreateApplication:Name=/a,NameSpace=USER,{WSGI},CorsAllowlist=*", "CorsAllowlist: “*” together with"),
         (f"CreateApplication:Name=/a,NameSpace=USER,{WSGI},Description={'x' * 257}", "Description: "),
         (f"CreateApplication:Name=/a,Name=/b,NameSpace=USER,{WSGI}", "Name is given twice"),
         (f'CreateApplication:Name="/a,NameSpace=USER,{WSGI}', "never closed"),
