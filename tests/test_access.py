@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db
 SEE = {"list", "detail", "namespaces", "log", "log_download"}
 EDIT = {"create", "edit", "delete", "enable", "disable", "reload", "protocol", "roles", "matching_roles"}
 ANYBODY = {"portal:password", "portal:logout"}
+STRANGERS = {"portal:login", "portal:enter", "portal:logout"}
 POSTED = {"enable", "disable", "reload", "protocol", "person_sign_out"}
 
 
@@ -69,7 +70,7 @@ def right(name: str) -> str:
 
 def statuses(client: Client, everything: dict[str, str]) -> dict[str, int]:
     """Open every page, press every button, and return what each answers."""
-    guarded = {name: address for name, address in everything.items() if name not in ANYBODY | {"portal:login"}}
+    guarded = {name: address for name, address in everything.items() if name not in ANYBODY | STRANGERS}
     return {name: opened(client, name, address).status_code for name, address in guarded.items()}
 
 
@@ -101,7 +102,7 @@ def test_it_lets_everybody_do_what_he_may_and_no_more(
 
 def test_it_sends_a_stranger_to_sign_in_whatever_he_opens(stranger: Client, everything: dict[str, str]) -> None:
     for name, address in everything.items():
-        if name in ("portal:login", "portal:logout"):
+        if name in STRANGERS:
             continue
         response = opened(stranger, name, address)
         assert response.status_code == 302, name

@@ -164,6 +164,12 @@ def test_it_resets_a_password_and_ends_what_it_opened(administrator: Client) -> 
     assert sign_in.ended
 
 
+def test_it_asks_for_the_old_password_of_oneself(administrator: Client) -> None:
+    address = reverse("portal:person_password", args=[User.objects.get(username="ada").pk])
+    assert administrator.post(address, {"password": "battery staple"})["Location"] == reverse("portal:password")
+    assert not User.objects.get(username="ada").check_password("battery staple")
+
+
 def test_it_signs_somebody_out_everywhere_and_nobody_else(administrator: Client) -> None:
     pat, other = person("pat", "%Operator"), person("other", "%Operator")
     browser, neighbour = in_session("pat"), in_session("other")

@@ -94,8 +94,10 @@ def _person_page(request: HttpRequest, form: PersonForm, row: Any, name: str) ->
 @sensitive_post_parameters("password")
 @access.administrators
 def person_password(request: HttpRequest, pk: int) -> HttpResponse:
-    """Give a user another password and sign him out everywhere."""
+    """Give a user another password and sign him out everywhere; one’s own has a page that asks for the old one."""
     row = get_object_or_404(get_user_model(), pk=pk)
+    if row.pk == request.user.pk:
+        return redirect("portal:password")
     form = Reset(request.POST if request.method == "POST" else None, person=row)
     if request.method == "POST" and form.is_valid():
         typed = form.cleaned_data["password"]

@@ -50,7 +50,7 @@ def _fits(form: Any, text: str) -> bool:
 
 def _saved(request: HttpRequest, webapp: WebApp, text: str) -> HttpResponse:
     webapp.match_roles = text
-    webapp.save(update_fields=["match_roles"])
+    webapp.save(update_fields=["match_roles"], by=request.user.get_username())
     say_saved(request, webapp)
     return redirect("webapps:detail", webapp.pk)
 
