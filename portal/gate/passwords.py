@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from typing import Any
 #: How many checks may wait, in all and from one address; whoever comes then is asked to come again.
 MOST = 12
 MOST_OF_ONE = 4
+#: How long (seconds) one check may take: less than the front waits for the gate.
+PATIENCE = 12.0
 LONGEST_NAME = 150
 LONGEST_PASSWORD = 4096
 
@@ -74,7 +77,8 @@ class Passwords:
             try:
                 process.stdin.write(request.encode() + b"\n")
                 process.stdin.flush()
-                said = process.stdout.readline()
+                came, _, _ = select.select([process.stdout], [], [], PATIENCE)
+                said = process.stdout.readline() if came else b""
             except OSError:
                 said = b""
             if not said:
