@@ -72,8 +72,7 @@ def upstream(route: Route) -> Iterator[str]:
     yield f"upstream app_{route.id} {{"
     yield f"    server unix:{route.socket} max_fails=0;"
     yield "    keepalive 32;"
-    # gunicorn's threaded worker lingers for 2 s when it stops.
-    yield "    keepalive_timeout 1s;"
+    yield "    keepalive_timeout 2s;"
     yield "}"
     yield "# end"
 

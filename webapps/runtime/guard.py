@@ -5,10 +5,11 @@ Runs inside the application's process under any CPython from 3.10, so it imports
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 COOKIE_PREFIX = "stoa_"
+UNBUFFERED = ("X-Accel-Buffering", "no")
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -17,48 +18,20 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-def wsgi(application: Callable[..., Iterable[bytes]], mount: str) -> Callable[..., Iterable[bytes]]:
-    """Wrap a WSGI application (PEP 3333) so that it sees itself below ``mount`` and its true client."""
-    skip = len(mount)
-
-    def mounted(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["SCRIPT_NAME"] = mount
-        # The front has checked that the raw path begins with the name, which needs no decoding.
-        environ["PATH_INFO"] = environ["PATH_INFO"][skip:]
-        _believe_the_front(environ)
-
-        def checked(status: str, headers: Headers, exc_info: Any = None) -> Any:
-            return start_response(status, allowed(headers), exc_info)
-
-        response: Any = application(environ, checked)
-        if isinstance(response, environ["wsgi.file_wrapper"]):
-            return response  # type: ignore[no-any-return]
-        return _Checked(response)
-
-    return mounted
-
-
 NOT_BYTES = "PEP 3333 requires bytes"
 
 
-class _Checked:
-    """A response that names a part of type str before anything of it is sent."""
-
-    def __init__(self, response: Any) -> None:
-        if isinstance(response, str):
-            raise TypeError(f"{NOT_BYTES}, and the application answered str: encode it")
-        self.response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self.response:
-            if isinstance(part, str):
-                raise TypeError(f"{NOT_BYTES}, and the application answered a part of type str: encode it")
-            yield part
-
-    def close(self) -> None:
-        """Close the application's response, as PEP 3333 demands."""
-        if hasattr(self.response, "close"):
-            self.response.close()
+def place(environ: Environ, mount: str) -> bool:
+    """Put a WSGI application below ``mount`` and tell it its true client; False where the path is elsewhere."""
+    # The front has checked that the raw path begins with the name, which needs no decoding.
+    path = environ["PATH_INFO"]
+    rest = path[len(mount) :]
+    if not path.startswith(mount) or (rest and rest[0] != "/"):
+        return False
+    environ["SCRIPT_NAME"] = mount
+    environ["PATH_INFO"] = rest
+    _believe_the_front(environ)
+    return True
 
 
 def _believe_the_front(environ: Environ) -> None:
@@ -95,15 +68,21 @@ def allowed(headers: Headers) -> Headers:
         name = header[0].lower()
         if name == "content-length":
             sized = True
-        elif name.startswith("x-accel-") or (name == "set-cookie" and _is_stoas(header[1])):
+        elif steers(name) or (name == "set-cookie" and is_stoas(header[1])):
             continue
         kept.append(header)
     if not sized:
-        kept.append(("X-Accel-Buffering", "no"))
+        kept.append(UNBUFFERED)
     return kept
 
 
-def _is_stoas(cookie: str) -> bool:
+def steers(name: str) -> bool:
+    """Say whether a header, by its lower-case name, would steer the front."""
+    return name.startswith("x-accel-")
+
+
+def is_stoas(cookie: str) -> bool:
+    """Say whether a Set-Cookie is for a cookie of Stoa's."""
     return cookie.lstrip().lower().startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
 
 
@@ -151,5 +130,5 @@ def _allowed_bytes(message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     ]
     kept = allowed(headers)
     if message["type"] == "websocket.accept":
-        kept = [header for header in kept if header[0] != "X-Accel-Buffering"]
+        kept = [header for header in kept if header != UNBUFFERED]
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept]

@@ -24,10 +24,10 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
-from gunicorn.workers.gthread import ThreadWorker
 
 from . import guard, loader
 from .spec import AppSpec, Protocol
+from .worker import EpollWorker
 
 GRACE = 30
 # nginx closes idle connections after 1 s (front), so the worker never does; see replacement.md, section 2.
@@ -69,7 +69,14 @@ class WorkerLog:
         text = str(message) % args if args else str(message)
         if level == "error":
             self.last_error = text
-        print(text, file=sys.stderr, flush=True)
+        self._print(text)
+
+    @staticmethod
+    def _print(text: str) -> None:
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except Exception:
+            pass  # The application has closed or replaced it, which is no reason to stop.
 
     def critical(self, message: Any, *args: Any, **_kwargs: Any) -> None:
         """Write the message."""
@@ -83,11 +90,8 @@ class WorkerLog:
 
     def exception(self, message: Any, *args: Any, **_kwargs: Any) -> None:
         """Write the message and the traceback of the exception at hand."""
-        error = sys.exc_info()[1]
         self._write("error", message, *args)
-        traceback.print_exc(file=sys.stderr)
-        if isinstance(error, TypeError) and str(error).endswith("is not a byte"):
-            print(f"{guard.NOT_BYTES}: the application yielded str; encode it", file=sys.stderr, flush=True)
+        self._print(traceback.format_exc().rstrip())
 
     def _nothing(self, *_args: Any, **_kwargs: Any) -> None:
         """Leave out what only a person who mends gunicorn wants to read."""
@@ -124,12 +128,8 @@ class _SaysReady:
         self.ready.say({"ready": True})
 
 
-class WsgiWorker(_SaysReady, ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker without an arbiter."""
-
-    def handle_quit(self, sig: int, frame: Any) -> None:
-        """Leave as for SIGTERM: a terminal's Ctrl-C reaches the whole group."""
-        self.handle_exit(sig, frame)
+class WsgiWorker(_SaysReady, EpollWorker):
+    """Stoa's threaded worker without an arbiter."""
 
 
 class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
@@ -278,7 +278,7 @@ def _hide_stoa() -> None:
 def _serve(spec: AppSpec, listener: int, ready: Ready) -> None:
     log = WorkerLog()
     application = loader.load(spec.directory, spec.module, spec.callable, spec.protocol.value)
-    guarded = guard.asgi(application) if spec.protocol is Protocol.ASGI else guard.wsgi(application, spec.mount)
+    guarded = guard.asgi(application) if spec.protocol is Protocol.ASGI else application
     config = _config(spec)
     sock = Listener(socket.socket(fileno=listener))
     worker = WORKERS[spec.protocol](
@@ -303,6 +303,7 @@ def _config(spec: AppSpec) -> Config:
     config = Config()
     for name, value in {
         "threads": spec.limits.threads,
+        "workers": spec.limits.processes_max,
         "worker_connections": 1000,
         "keepalive": KEEPALIVE,
         # The asgi worker has drained before it counts this.
