@@ -9,7 +9,13 @@ import pytest
 
 from tests.runtime.worker_site import WorkerSite
 from webapps.runtime import wsgi_request
-from webapps.runtime.wsgi_request import CACHED, CHUNKED, CONTROLS, Refused, parse
+from webapps.runtime.wsgi_request import CACHED, CHUNKED, CONTROLS, KNOWN, Environ, Heads, Refused, Request
+
+BASE = {"SERVER_NAME": "localhost"}
+
+
+def parse(given: bytes, base: Environ) -> Request:
+    return Heads(base, "").parse(given)
 
 
 def head(*lines: str, first: str = "GET / HTTP/1.1", host: str | None = "Host: a") -> bytes:
@@ -190,10 +196,59 @@ def test_what_was_refused_once_is_refused_again() -> None:
                 parse(MALFORMED[name][0], {})
 
 
-def test_what_clients_choose_does_not_fill_the_memory() -> None:
-    for number in range(3 * CACHED):
-        parse(head(f"X-Filled-{number}: 1", host=f"Host: filled-{number}"), {})
+@pytest.mark.parametrize("name", VALID)
+def test_a_head_that_comes_again_is_understood_as_the_first_time(name: str) -> None:
+    heads = Heads(BASE, "")
+    given, _ = VALID[name]
+    first = heads.parse(given)
+    expected = dict(first.environ)
+    for _ in range(4):
+        again = heads.parse(given)
+        assert again.environ == expected
+        assert (again.closing, again.length, again.modern) == (first.closing, first.length, first.modern)
+        again.environ.clear()
 
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_head_is_refused_however_often_it_comes(name: str) -> None:
+    heads = Heads(BASE, "")
+    for _ in range(4):
+        heads.parse(head())
+        with pytest.raises(Refused):
+            heads.parse(MALFORMED[name][0])
+
+
+def test_known_headers_are_read_below_another_request_line() -> None:
+    heads = Heads(BASE, "")
+    for _ in range(3):
+        heads.parse(head("X-Forwarded-For: 192.0.2.7", first="GET /one?a HTTP/1.1"))
+    assert len(heads.known) == 1
+
+    request = heads.parse(head("X-Forwarded-For: 192.0.2.7", first="HEAD /two HTTP/1.0"))
+
+    assert (request.head_only, request.modern, request.closing) == (True, False, True)
+    assert (request.environ["PATH_INFO"], request.environ["QUERY_STRING"]) == ("/two", "")
+    assert request.environ["REMOTE_ADDR"] == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    "line", ["Cookie: a=1", "Authorization: Basic x", "Content-Length: 1", "Connection: close", "Expect: 100-continue"]
+)
+def test_what_is_secret_or_about_a_body_is_not_kept(line: str) -> None:
+    heads = Heads(BASE, "")
+    for _ in range(5):
+        heads.parse(head(line))
+
+    assert not heads.known
+
+
+def test_what_clients_choose_does_not_fill_the_memory() -> None:
+    heads = Heads(BASE, "")
+    for number in range(3 * CACHED):
+        for _ in range(2):
+            heads.parse(head(f"X-Filled-{number}: 1", host=f"Host: filled-{number}"))
+
+    assert len(heads.known) <= KNOWN and len(heads.seen) <= CACHED and len(wsgi_request.LINES) <= CACHED
     assert len(wsgi_request.KEYS) <= CACHED and len(wsgi_request.HOSTS) <= CACHED
 
 

@@ -22,7 +22,7 @@ NOT_BYTES = "PEP 3333 requires bytes"
 
 
 def place(environ: Environ, mount: str) -> bool:
-    """Put a WSGI application below ``mount`` and tell it its true client; False where the path is elsewhere."""
+    """Put a WSGI application below ``mount``; say whether the path is there."""
     # The front has checked that the raw path begins with the name, which needs no decoding.
     path = environ["PATH_INFO"]
     rest = path[len(mount) :]
@@ -30,12 +30,14 @@ def place(environ: Environ, mount: str) -> bool:
         return False
     environ["SCRIPT_NAME"] = mount
     environ["PATH_INFO"] = rest
-    _believe_the_front(environ)
     return True
 
 
-def _believe_the_front(environ: Environ) -> None:
-    """Take client and scheme from the front, which overwrites what a client may have sent."""
+def believe_the_front(environ: Environ) -> None:
+    """Take client and scheme from the front, which overwrites what a client may have sent.
+
+    It sees the headers alone: the worker remembers what equal headers lead to.
+    """
     client = environ.get("HTTP_X_FORWARDED_FOR")
     if client:
         environ["REMOTE_ADDR"] = client

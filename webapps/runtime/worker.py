@@ -17,10 +17,11 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
-from .wsgi_crew import Crew, Seat
+from .pace import Pace
 from .wsgi_connection import ClientGone, Connection
+from .wsgi_crew import Crew, Seat
 from .wsgi_file import FileWrapper
-from .wsgi_request import Environ, Refused, read_request
+from .wsgi_request import Environ, Heads, Refused
 from .wsgi_response import Exchange, refuse
 
 HEARTBEAT = 1.0
@@ -32,20 +33,29 @@ class EpollWorker(Worker):  # type: ignore[misc]
     """Serve WSGI to the front. ``cfg.root_path`` is the application's name, ``timeout`` how long a request may take."""
 
     draining = False
+    next_beat = 0.0
     trouble = ""
 
     def run(self) -> None:
         """Serve until told to leave, then drain. Ends the process when it can no longer answer."""
-        self.base = base_environ(self.cfg)
-        self.mount: str = self.cfg.root_path
+        self.heads = Heads(base_environ(self.cfg), self.cfg.root_path)
         self.crew = Crew(self.sockets[0].sock, self.cfg.threads, self._answer, self._fail)
         self.watch = Watch(self.crew.seats, float(self.timeout))
+        self.pace = Pace(self.crew)
         self.crew.open()
         while self.alive:
-            self.notify()
-            self._wait(HEARTBEAT)
-            self._look_after_threads()
+            self._beat()
+            self._end_in_trouble()
+            self._wait(self.pace.step())
         self._drain()
+
+    def _beat(self) -> None:
+        """Say that this process lives, and look after its threads, once a second or so."""
+        now = time.monotonic()
+        if now >= self.next_beat:
+            self.next_beat = now + HEARTBEAT
+            self.notify()
+            self._look_after_threads()
 
     def init_signals(self) -> None:
         """Take signals as gunicorn does; SIGPIPE is ignored again, which the application may have changed."""
@@ -58,7 +68,7 @@ class EpollWorker(Worker):  # type: ignore[misc]
 
     def _answer(self, connection: Connection) -> bool:
         try:
-            request = read_request(connection, self.base, self.mount)
+            request = self.heads.read(connection)
         except Refused as refused:
             refuse(connection, refused, self.log)
             return False
@@ -77,11 +87,13 @@ class EpollWorker(Worker):  # type: ignore[misc]
         """Accept nothing more, answer what comes with ``Connection: close``, and leave when the front has gone."""
         self.draining = True
         self.crew.close_the_door()
+        self.crew.serve_together()
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while True:
             while self.crew.connections and time.monotonic() < deadline:
                 self._wait(DRAIN_STEP)
-                self._look_after_threads()
+                self._beat()
+                self._end_in_trouble()
             if self.crew.go_home(deadline):
                 return
 
@@ -95,6 +107,8 @@ class EpollWorker(Worker):  # type: ignore[misc]
         if self.watch.all_hung():
             self._fail(f"all {len(self.crew.seats)} threads were busy for more than {self.timeout} s")
             print(*self.watch.where(), sep="\n", file=sys.stderr, flush=True)
+
+    def _end_in_trouble(self) -> None:
         if self.trouble:
             self.log.critical("%s: this process ends, and another one takes its place", self.trouble)
             os._exit(HUNG)

@@ -27,12 +27,13 @@ Answer = Callable[[Connection], bool]
 
 
 class Seat:
-    """A thread's place: the connection that it serves at this moment."""
+    """A thread's place: the connection that it serves at this moment, and how often it has served one."""
 
-    __slots__ = ("connection", "thread")
+    __slots__ = ("connection", "served", "thread")
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
+        self.served = 0
         self.thread: threading.Thread | None = None
 
 
@@ -47,6 +48,8 @@ class Crew:
         self.epoll = select.epoll()
         self.connections: dict[int, Connection] = {}
         self.seats = [Seat() for _ in range(threads)]
+        self.alone: Seat | None = None
+        self.together = threading.Event()
         self.bell, self.ringing = os.pipe()
 
     def open(self) -> None:
@@ -59,12 +62,23 @@ class Crew:
         """Accept nothing more; the listener itself is for the next generation."""
         self.epoll.unregister(self.door)
 
+    def serve_alone(self) -> None:
+        """Let one thread serve; each of the others rests after what it has in hand."""
+        self.together.clear()
+        self.alone = next((seat for seat in self.seats if seat.connection is None), self.seats[0])
+
+    def serve_together(self) -> None:
+        """Let all threads serve."""
+        self.alone = None
+        self.together.set()
+
     def go_home(self, deadline: float) -> bool:
         """End the threads once no connection is left; False when one came in with a thread's last step.
 
         1. Ring the bell, which every thread hears when it has nothing else in hand. 2. Wait for the threads. 3. Look
         at the connections again: a thread may have accepted one meanwhile (replacement.md, section 2).
         """
+        self.serve_together()
         os.write(self.ringing, b"!")
         self.epoll.register(self.bell, select.EPOLLIN)
         for seat in self.seats:
@@ -100,6 +114,9 @@ class Crew:
                 seat.connection = connection
                 attend(connection)
                 seat.connection = None
+                seat.served += 1
+                if self.alone is not None and self.alone is not seat:
+                    self.together.wait()
             elif fd == self.bell:
                 return False
             elif fd == self.door:

@@ -8,21 +8,27 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 from . import guard
 from .wsgi_request import CACHED, CONTROLS, TOKEN
 
-BAD = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 STATUS = re.compile(r"([2-9][0-9]{2})(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
-# What a name means here; PLAIN is the commonest.
-PLAIN, LENGTH, COOKIE, LEFT_OUT, WISH, REFUSED = range(6)
+# What a name means here; PLAIN is the commonest, and what is COMMON is worth keeping as it was checked.
+PLAIN, COMMON, LENGTH, COOKIE, LEFT_OUT, WISH, REFUSED = range(7)
 # They are about one connection, which is the server's matter (PEP 3333, "Other HTTP Features"). A wish for this
 # connection, which servers for development take, does no harm and is not passed on.
 HOP_BY_HOP = {"proxy-authenticate", "proxy-authorization", "te", "trailer", "trailers", "transfer-encoding", "upgrade"}
 WISHES = {"connection", "keep-alive"}
+COMMON_NAMES = {
+    *("content-type", "cache-control", "vary", "content-language", "content-encoding", "accept-ranges", "allow"),
+    *("x-content-type-options", "x-frame-options", "referrer-policy", "cross-origin-opener-policy", "pragma"),
+    *("access-control-allow-origin", "access-control-allow-credentials", "x-powered-by", "server", "expires"),
+}
+LONGEST_CACHED = 256
 MEANINGS: dict[str, int] = {}
-STATUSES: dict[str, tuple[int, str]] = {}
+LINES: dict[tuple[str, str], bytes] = {}
+STATUSES: dict[str, tuple[int, bytes]] = {}
 _said: set[str] = set()
 
 
@@ -32,62 +38,70 @@ class WrongHeader(ValueError):
 
 def render(status: str, headers: Iterable[tuple[str, str]]) -> tuple[int, int | None, bytes]:
     """Return the status, the Content-Length if there is one, and the head so far. Raises WrongHeader."""
-    code, text = STATUSES.get(status) or _learn_status(status)
+    code, first = STATUSES.get(status) or _learn_status(status)
     length: int | None = None
-    lines = [text]
-    for name, value in headers:
+    lines = [first]
+    for header in headers:
+        try:
+            line = LINES.get(header)
+        except TypeError:
+            line = None  # A list instead of a tuple, say.
+        if line is not None:
+            lines.append(line)
+            continue
+        name, value = header
         meaning = MEANINGS.get(name)
         if meaning is None:
             meaning = _learn(name)
         if not isinstance(value, str):
             raise WrongHeader(f"the header {name} has a value of type {type(value).__name__}: it must be str")
-        if meaning == PLAIN:
-            lines.append(f"{name}: {value}\r\n")
-        elif meaning == LENGTH:
+        if meaning == LENGTH:
             length = _length(value, length)
-        elif meaning == COOKIE:
-            if not guard.is_stoas(value):
-                lines.append(f"{name}: {value}\r\n")
+        elif meaning <= COMMON or (meaning == COOKIE and not guard.is_stoas(value)):
+            lines.append(_line(name, value, meaning))
         elif meaning == REFUSED:
             raise WrongHeader(f"the header {name} is about one connection, which is the server's matter")
         elif meaning == WISH:
             _say_once(f"the header {name} is the server's matter and is left out")
-    return code, length, _joined(lines)
+    return code, length, b"".join(lines)
 
 
-def _joined(lines: list[str]) -> bytes:
-    text = "".join(lines)
+def _line(name: str, value: str, meaning: int) -> bytes:
+    """Return a line of the head. Raises WrongHeader where it would be more, or less, than one."""
     try:
-        head = text.encode("latin-1")
+        data = value.encode("latin-1")
     except UnicodeEncodeError:
-        _blame(lines, "has a character that HTTP cannot carry (latin-1): encode it first")
-    # One count for all lines instead of a look at each.
-    if head.count(b"\r") != len(lines) or head.count(b"\n") != len(lines):
-        _blame(lines, "would split the response: a line break is in it")
-    if len(head.translate(None, CONTROLS)) != len(head):
-        _blame(lines, "has a control character")
-    return head
-
-
-def _blame(lines: list[str], words: str) -> NoReturn:
-    bad = next((line for line in lines if BAD.search(line, 0, len(line) - 2)), lines[0])
-    raise WrongHeader(f"the header {bad.partition(':')[0][:100]!r} {words}")
+        raise WrongHeader(f"the header {name} has a character that HTTP cannot carry (latin-1): encode it") from None
+    if b"\r" in data or b"\n" in data:
+        raise WrongHeader(f"the header {name} would split the response: a line break is in it")
+    if len(data.translate(None, CONTROLS)) != len(data):
+        raise WrongHeader(f"the header {name} has a control character")
+    line = b"%b: %b\r\n" % (name.encode(), data)
+    if meaning == COMMON and len(line) <= LONGEST_CACHED:
+        if len(LINES) >= CACHED:
+            LINES.clear()
+        LINES[(name, value)] = line
+    return line
 
 
 def _length(value: str, before: int | None) -> int:
-    digits = value.strip(" \t")
-    if not re.fullmatch("[0-9]{1,18}", digits) or before not in (None, int(digits)):
-        raise WrongHeader(f"the Content-Length {value[:100]!r} is not one number")
-    return int(digits)
+    if value.isascii() and value.isdecimal() and len(value) < 19:
+        length = int(value)
+        if before is None or before == length:
+            return length
+    raise WrongHeader(f"the Content-Length {value[:100]!r} is not one number")
 
 
-def _learn_status(status: str) -> tuple[int, str]:
+def _learn_status(status: str) -> tuple[int, bytes]:
     if not isinstance(status, str):
         raise WrongHeader(f"the status is of type {type(status).__name__}: it must be str, like '200 OK'")
     match = STATUS.fullmatch(status)
     if not match:
         raise WrongHeader(f"the status {status[:100]!r} is not like '200 OK'")
-    found = (int(match[1]), f"HTTP/1.1 {status}{'' if ' ' in status else ' '}\r\n")
+    try:
+        found = (int(match[1]), f"HTTP/1.1 {status}{'' if ' ' in status else ' '}\r\n".encode("latin-1"))
+    except UnicodeEncodeError:
+        raise WrongHeader(f"the status {status[:100]!r} has a character that HTTP cannot carry (latin-1)") from None
     if len(STATUSES) < CACHED:
         STATUSES[status] = found
     return found
@@ -111,6 +125,8 @@ def _meaning(lower: str) -> int:
         return REFUSED
     if lower in WISHES:
         return WISH
+    if lower in COMMON_NAMES:
+        return COMMON
     return {"content-length": LENGTH, "set-cookie": COOKIE}.get(lower, PLAIN)
 
 

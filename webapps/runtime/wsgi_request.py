@@ -7,6 +7,7 @@ looked up: names, methods and hosts are checked once. Runs inside the applicatio
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ LONGEST_LINE, LONGEST_HEAD, MOST_FIELDS = 32 << 10, 256 << 10, 1000
 CHUNKED = -1
 # Not HTAB, which a value may have, nor CR and LF, which are counted.
 CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
 HOST = re.compile(r"(?P<name>[A-Za-z0-9._~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{0,5}))?")
@@ -27,8 +29,18 @@ LENGTH = re.compile(r"[0-9]{1,18}")
 ONCE = ("HTTP_HOST", "CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING")
 # Caches, bounded because clients choose what is in them.
 CACHED = 512
+KNOWN, LONGEST_BLOCK = 64, 2048
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 KEYS: dict[str, str] = {}
+LINES: dict[str, tuple[str, str]] = {}
+# Whole lines that come again and again; never what is somebody's own (Cookie, Authorization).
+COMMON = {
+    *("HTTP_HOST", "HTTP_USER_AGENT", "HTTP_CONNECTION", "HTTP_CACHE_CONTROL", "HTTP_ORIGIN"),
+    *("HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING", "HTTP_ACCEPT_LANGUAGE", "HTTP_UPGRADE_INSECURE_REQUESTS"),
+    *("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT"),
+    *("HTTP_X_REAL_IP", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_FETCH_MODE", "HTTP_SEC_FETCH_DEST", "HTTP_X_REQUESTED_WITH"),
+}
+LONGEST_CACHED = 256
 HOSTS: dict[str, tuple[str, str]] = {}
 
 
@@ -58,25 +70,72 @@ class Request:
         self.length = 0
 
 
-def read_request(connection: Connection, base: Environ, mount: str) -> Request | None:
-    """Read the next request's head, or None where the front has closed. Raises Refused, ClientGone."""
-    try:
-        data = connection.rest or connection.recv(GULP)
-    except OSError:
-        data = b""
-    if not data:
-        connection.gone = True
-        return None
-    end = data.find(b"\r\n\r\n")
-    while end < 0:
-        _check_size(data)
-        data += connection.more()
+class Heads:
+    """Read heads for one application: ``base`` is what all its environs share, ``mount`` its name.
+
+    The headers of a client are often the same, byte for byte, from request to request. What has been checked and
+    understood once is kept, in bounds, unless it holds somebody's secrets or is about a body.
+    """
+
+    def __init__(self, base: Environ, mount: str) -> None:
+        self.base = base
+        self.mount = mount
+        self.known: dict[bytes, Environ] = {}
+        self.seen: set[int] = set()
+
+    def read(self, connection: Connection) -> Request | None:
+        """Read the next request's head, or None where the front has closed. Raises Refused, ClientGone."""
+        try:
+            data = connection.rest or connection.recv(GULP)
+        except OSError:
+            data = b""
+        if not data:
+            connection.gone = True
+            return None
         end = data.find(b"\r\n\r\n")
-    connection.rest = data[end + 4 :]
-    request = parse(data[:end], base)
-    if not guard.place(request.environ, mount):
-        raise Refused(400, "the path does not begin with the application's name")
-    return request
+        while end < 0:
+            _check_size(data)
+            data += connection.more()
+            end = data.find(b"\r\n\r\n")
+        connection.rest = data[end + 4 :]
+        return self.parse(data[:end])
+
+    def parse(self, head: bytes) -> Request:
+        """Make a request of a head without its last two CRLF. Raises Refused."""
+        first, _, block = head.partition(b"\r\n")
+        known = self.known.get(block)
+        environ = self.base.copy() if known is None else known.copy()
+        request = Request(environ, _read_request_line(first.decode("latin-1"), environ))
+        if known is None:
+            self._read_block(request, block)
+        if not guard.place(environ, self.mount):
+            raise Refused(400, "the path does not begin with the application's name")
+        return request
+
+    def _read_block(self, request: Request, block: bytes) -> None:
+        environ = request.environ
+        _read_lines(block, environ)
+        _read_host(request)
+        ordinary = True
+        for key, read in EXTRAORDINARY.items():
+            if key in environ:
+                ordinary = False
+                read(request)
+        guard.believe_the_front(environ)
+        if ordinary and request.modern and len(block) <= LONGEST_BLOCK:
+            self._remember(block, environ)
+
+    def _remember(self, block: bytes, environ: Environ) -> None:
+        """Keep what came a second time."""
+        mark = hash(block)
+        if mark in self.seen:
+            if len(self.known) >= KNOWN:
+                self.known.clear()
+            self.known[block] = environ.copy()
+        else:
+            if len(self.seen) >= CACHED:
+                self.seen.clear()
+            self.seen.add(mark)
 
 
 def _check_size(data: bytes) -> None:
@@ -86,41 +145,46 @@ def _check_size(data: bytes) -> None:
         raise Refused(431, "the head is too long")
 
 
-def parse(head: bytes, base: Environ) -> Request:
-    """Make a request of a head without its last two CRLF. Raises Refused."""
-    text = head.decode("latin-1")
-    lines = text.split("\r\n")
-    breaks = len(lines) - 1
-    if text.count("\n") != breaks or text.count("\r") != breaks:
+def _read_lines(block: bytes, environ: Environ) -> None:
+    """Put all headers into the environ."""
+    lines = block.decode("latin-1").split("\r\n") if block else []
+    if len(lines) > MOST_FIELDS or len(block) > LONGEST_HEAD:
+        raise Refused(431, "the head has too many lines" if len(lines) > MOST_FIELDS else "the head is too long")
+    # One count for all lines instead of a look at each.
+    breaks = max(0, len(lines) - 1)
+    if block.count(b"\n") != breaks or block.count(b"\r") != breaks:
         raise Refused(400, "a line ends in a bare CR or LF")
-    if len(head.translate(None, CONTROLS)) != len(head):
+    if len(block.translate(None, CONTROLS)) != len(block):
         raise Refused(400, "a control character is in the head")
-    if breaks > MOST_FIELDS or len(head) > LONGEST_HEAD:
-        raise Refused(431, "the head has too many lines" if breaks > MOST_FIELDS else "the head is too long")
-    environ = base.copy()
-    request = Request(environ, _read_request_line(lines.pop(0), environ))
     for line in lines:
-        name, colon, value = line.partition(":")
-        key = KEYS.get(name)
-        if key is None:
-            key = _learn(name)
-        if not colon:
-            raise Refused(400, "a header line has no colon")
+        key, value = LINES.get(line) or _read_line(line)
         if key in environ:
-            _repeat(environ, key, value.strip(" \t"))
+            _repeat(environ, key, value)
         else:
-            environ[key] = value.strip(" \t")
+            environ[key] = value
     environ.pop("", None)
-    _read_host(request)
-    if "HTTP_CONNECTION" in environ:
-        tokens = environ["HTTP_CONNECTION"].lower().replace(" ", "").split(",")
-        request.closing = request.closing or "close" in tokens
-    _read_framing(request)
-    return request
+
+
+def _read_line(line: str) -> tuple[str, str]:
+    """Return the environ's key and the value of a header."""
+    name, colon, value = line.partition(":")
+    key = KEYS.get(name)
+    if key is None:
+        key = _learn(name)
+    if not colon:
+        raise Refused(400, "a header line has no colon")
+    found = (key, value.strip(" \t"))
+    if key in COMMON and len(line) <= LONGEST_CACHED:
+        if len(LINES) >= CACHED:
+            LINES.clear()
+        LINES[line] = found
+    return found
 
 
 def _read_request_line(line: str, environ: Environ) -> bool:
     """Take method, path and query; say whether it is HTTP/1.1."""
+    if not (line.isascii() and line.isprintable()) and FORBIDDEN.search(line):
+        raise Refused(400, "a control character is in the request line")
     if len(line) > LONGEST_LINE:
         raise Refused(414, "the request line is too long")
     try:
@@ -132,7 +196,7 @@ def _read_request_line(line: str, environ: Environ) -> bool:
         raise Refused(505 if known else 400, "the version is not HTTP/1.1 or HTTP/1.0")
     if method not in METHODS and not TOKEN.fullmatch(method):
         raise Refused(400, "the method is not a token")
-    if target[:1] != "/" or "\t" in target:
+    if target[:1] != "/":
         raise Refused(400, "the request target is not a path")
     path, _, query = target.partition("?")
     environ["REQUEST_METHOD"] = method
@@ -186,25 +250,43 @@ def _learn_host(host: str) -> tuple[str, str]:
     return found
 
 
-def _read_framing(request: Request) -> None:
+def _read_connection(request: Request) -> None:
+    tokens = request.environ["HTTP_CONNECTION"].lower().replace(" ", "").split(",")
+    request.closing = request.closing or "close" in tokens
+
+
+def _read_length(request: Request) -> None:
     """Find out where the body ends (RFC 9112, section 6.3)."""
-    environ = request.environ
-    length, coding = environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING")
-    if coding is not None:
-        if length is not None or not request.modern:
-            raise Refused(400, "Transfer-Encoding stands beside Content-Length or in HTTP/1.0")
-        if coding.lower() != "chunked":
-            raise Refused(501, "the transfer coding is not chunked")
-        request.length = CHUNKED
-    elif length is not None:
-        if not LENGTH.fullmatch(length):
-            raise Refused(400, "the Content-Length is not a number")
-        request.length = int(length)
-    if "HTTP_EXPECT" in environ:
-        _read_expectation(request)
+    length = request.environ["CONTENT_LENGTH"]
+    if not LENGTH.fullmatch(length):
+        raise Refused(400, "the Content-Length is not a number")
+    request.length = int(length)
+
+
+def _read_coding(request: Request) -> None:
+    if "CONTENT_LENGTH" in request.environ or not request.modern:
+        raise Refused(400, "Transfer-Encoding stands beside Content-Length or in HTTP/1.0")
+    if request.environ["HTTP_TRANSFER_ENCODING"].lower() != "chunked":
+        raise Refused(501, "the transfer coding is not chunked")
+    request.length = CHUNKED
 
 
 def _read_expectation(request: Request) -> None:
     if request.environ["HTTP_EXPECT"].lower() != "100-continue":
         raise Refused(417, "only 100-continue can be expected")
     request.expects = request.modern and request.length != 0
+
+
+def _is_private(_request: Request) -> None:
+    """Do nothing but keep a head from being kept."""
+
+
+# What a request with one of these needs besides; the last is about the length that the others find.
+EXTRAORDINARY: dict[str, Callable[[Request], None]] = {
+    "HTTP_COOKIE": _is_private,
+    "HTTP_AUTHORIZATION": _is_private,
+    "HTTP_CONNECTION": _read_connection,
+    "CONTENT_LENGTH": _read_length,
+    "HTTP_TRANSFER_ENCODING": _read_coding,
+    "HTTP_EXPECT": _read_expectation,
+}

@@ -1,0 +1,61 @@
+"""How many threads wait for requests: all of them, or one alone while answers are quick and many.
+
+Python runs one thread at a time. Where answers take microseconds, several threads hinder each other more than they
+help: four cost about twice the CPU of one. So in a rush one thread serves alone, and the main thread looks every few
+milliseconds whether it is held up; if so all others join in at once. Runs inside the application's process.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .wsgi_crew import Crew
+
+# Requests a second from which on one thread serves alone.
+RUSH = 1000
+# How often (seconds) requests are counted while there are many, and while there are few.
+COUNT = (0.2, 1.0)
+# How often (seconds) the one is looked at: what waits behind a slow request waits for twice that at most.
+LOOK = 0.005
+# How long (seconds) all serve after the one was held up; doubled each time.
+PATIENCE = (1.0, 60.0)
+
+
+class Pace:
+    """Watch a crew from the main thread."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.served = 0
+        self.counted = time.monotonic()
+        self.seen = -1
+        self.patience = PATIENCE[0]
+        self.not_before = 0.0
+        self.interval = COUNT[1]
+
+    def step(self) -> float:
+        """Look after the crew; return how long the main thread may wait until the next step."""
+        alone = self.crew.alone
+        if alone is not None and alone.connection is not None and alone.served == self.seen:
+            self.crew.serve_together()
+            self.not_before = time.monotonic() + self.patience
+            self.patience = min(self.patience * 2, PATIENCE[1])
+        self.seen = alone.served if alone else -1
+        self._count()
+        return LOOK if self.crew.alone else self.interval
+
+    def _count(self) -> None:
+        """Count, once in an interval, how many requests there were."""
+        now = time.monotonic()
+        elapsed = now - self.counted
+        if elapsed < self.interval:
+            return
+        served = sum(seat.served for seat in self.crew.seats)
+        self.interval = COUNT[0] if served - self.served > RUSH / 10 * elapsed else COUNT[1]
+        rush = len(self.crew.seats) > 1 and served - self.served > RUSH * elapsed
+        self.served, self.counted = served, now
+        if rush and now >= self.not_before and not self.crew.alone:
+            self.crew.serve_alone()
+        elif not rush and self.crew.alone:
+            self.crew.serve_together()
+            self.patience = PATIENCE[0]
