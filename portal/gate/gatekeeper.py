@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from . import tokens
@@ -37,6 +38,27 @@ class Said:
     cookie: str = ""
     seconds: int = 0
 
+    @cached_property
+    def headers(self) -> list[tuple[str, str]]:
+        """What the front passes on to the application, or why it may not."""
+        decision = self.decision
+        if decision.outcome is not Outcome.ENTER:
+            why = decision.outcome.value if not self.seconds else f"{decision.outcome.value} {self.seconds}"
+            return [("Stoa-Why", why), ("Content-Length", "0")]
+        headers = [("Stoa-User", as_sent(decision.user)), ("Stoa-Groups", groups(decision.roles))]
+        if self.cookie:
+            headers.append(("Set-Cookie", self.cookie))
+        return headers
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What was said of equal cookies lately; it holds as long as the rows are the same, and until a time."""
+
+    snapshot: Snapshot
+    until: float
+    said: Said
+
 
 BUSY = Said(Decision(Outcome.BUSY))
 
@@ -49,6 +71,7 @@ class Gatekeeper:
         self.watch = watch
         self.passwords = passwords
         self.remembered: dict[bytes, float] = {}
+        self.entered: dict[tuple[str, str], Entered] = {}
         self.key = os.urandom(32)
 
     def door(self, environ: Environ) -> Door | None:
@@ -63,7 +86,14 @@ class Gatekeeper:
         return snapshot.doors.get(app) if snapshot else None
 
     def ask(self, environ: Environ) -> Said:
-        """Decide on a request as the front describes it."""
+        """Decide on a request as the front describes it.
+
+        A browser sends the same cookies again and again: what they led to is kept while nothing has changed.
+        """
+        if "HTTP_AUTHORIZATION" not in environ:
+            known = self.entered.get((environ.get("HTTP_STOA_APP", ""), environ.get("HTTP_COOKIE", "")))
+            if known and known.snapshot is self.watch.fresh and time.time() < known.until:
+                return known.said
         door = self.door(environ)
         snapshot = self.watch.fresh
         if snapshot is None or door is None:
@@ -91,10 +121,21 @@ class Gatekeeper:
                 login=snapshot.people[login.user] if login else None,
             ),
         )
-        entered = decision.outcome is Outcome.ENTER and decision.person
-        if entered and session and session.user == decision.person.id:  # type: ignore[union-attr]
-            return Said(decision, self._renewed(snapshot, door, session, environ, now))
-        return Said(decision)
+        if decision.outcome is not Outcome.ENTER or decision.person is None:
+            return Said(decision)
+        if session and session.user == decision.person.id:
+            if cookie := self._renewed(snapshot, door, session, environ, now):
+                return Said(decision, cookie)
+            until = min(session.expires, session.issued + RENEW_AFTER * snapshot.session_timeout)
+        else:
+            until = login.expires if login else 0
+        return self._kept(Entered(snapshot, until, Said(decision)), environ)
+
+    def _kept(self, entered: Entered, environ: Environ) -> Said:
+        if len(self.entered) >= MOST_REMEMBERED:
+            self.entered.clear()
+        self.entered[environ.get("HTTP_STOA_APP", ""), environ.get("HTTP_COOKIE", "")] = entered
+        return entered.said
 
     def token(self, snapshot: Snapshot, header: str, name: str, now: float) -> Token | None:
         """Return the token in a cookie where it still counts: user, password and sign-in are as they were."""
@@ -189,3 +230,13 @@ def basic_of(authorization: str) -> tuple[str, str] | None:
     except (binascii.Error, ValueError):
         return None
     return (user, password) if colon else None
+
+
+def groups(roles: tuple[str, ...]) -> str:
+    """Return the roles as one line; a name that could be taken for two, or end the line, is left out."""
+    return as_sent(",".join(role for role in roles if "," not in role and role.isprintable()))
+
+
+def as_sent(text: str) -> str:
+    """Return text as PEP 3333 wants it in a header: UTF-8, a character for each byte."""
+    return text if text.isascii() else text.encode().decode("latin-1")

@@ -30,7 +30,7 @@ from . import snapshot as rows  # noqa: E402
 from .decision import Outcome  # noqa: E402
 from .denial import Denials  # noqa: E402
 from .doorway import Doorway  # noqa: E402
-from .gatekeeper import Gatekeeper, Said  # noqa: E402
+from .gatekeeper import Gatekeeper  # noqa: E402
 from .origins import Origins  # noqa: E402
 from .pages import Answer  # noqa: E402
 from .passwords import Passwords  # noqa: E402
@@ -72,30 +72,8 @@ class Service:
         status = STATUS.get(said.decision.outcome, REFUSE)
         if status is REFUSE and "HTTP_STOA_FILES" in environ:
             status = ASK_WHO  # nginx itself says 403 of a file: what is refused here must be told apart.
-        start_response(status, _told(said))
+        start_response(status, said.headers)
         return ()
-
-
-def _told(said: Said) -> list[tuple[str, str]]:
-    """Return what the front passes on to the application, or why it may not."""
-    decision = said.decision
-    if decision.outcome is not Outcome.ENTER:
-        why = decision.outcome.value if not said.seconds else f"{decision.outcome.value} {said.seconds}"
-        return [("Stoa-Why", why), ("Content-Length", "0")]
-    headers = [("Stoa-User", as_sent(decision.user)), ("Stoa-Groups", groups(decision.roles))]
-    if said.cookie:
-        headers.append(("Set-Cookie", said.cookie))
-    return headers
-
-
-def groups(roles: tuple[str, ...]) -> str:
-    """Return the roles as one line; a name that could be taken for two, or end the line, is left out."""
-    return as_sent(",".join(role for role in roles if "," not in role and role.isprintable()))
-
-
-def as_sent(text: str) -> str:
-    """Return text as PEP 3333 wants it in a header: UTF-8, a character for each byte."""
-    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def _send(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:

@@ -42,15 +42,15 @@ def cookies() -> Iterator[str]:
     """Map the Cookie header to one without Stoa's cookies, however many there are.
 
     A map's regular expression takes out one run at a time, so they stand in a row; most requests have none of
-    Stoa's and pass the first map alone.
+    Stoa's and pass the last map alone. None is volatile: each would be made twice by the next one.
     """
     before = "$http_cookie"
     for number in range(1, RUNS + 1):
         after = f"$stoa_cookie_{number}"
         pattern = f"(?s)^(?<stoa_c{number}a>(?:.*?;)?){STOAS}(?<stoa_c{number}b>.*)$"
-        yield f'map {before} {after} {{ volatile; default {before}; "~*{pattern}" $stoa_c{number}a$stoa_c{number}b; }}'
+        yield f'map {before} {after} {{ default {before}; "~*{pattern}" $stoa_c{number}a$stoa_c{number}b; }}'
         before = after
-    yield f'map {before} $stoa_cookie_bare {{ volatile; default {before}; "~*stoa_" ""; }}'
+    yield f'map {before} $stoa_cookie_bare {{ default {before}; "~*stoa_" ""; }}'
     yield 'map $http_cookie $stoa_cookie_clean { default $http_cookie; "~*stoa_" $stoa_cookie_bare; }'
     yield "map $stoa_app $stoa_cookie { default $stoa_cookie_clean; portal $http_cookie; }"
 
@@ -81,6 +81,7 @@ def own_locations() -> Iterator[str]:
             "Stoa-Uri $request_uri",
             "Stoa-Host $stoa_host",
             "Stoa-Proxied $stoa_trusted",
+            "Accept $http_accept",
             "Sec-Fetch-Mode $http_sec_fetch_mode",
         ),
         "rewrite ^ /denied break;",
@@ -89,13 +90,13 @@ def own_locations() -> Iterator[str]:
     ]
     yield from block("location @stoa_denied", denied)
     for path in ("/-/enter", "/-/leave"):
-        own = [*_to_gate(method="$request_method"), f"proxy_pass http://gate{path};", *_closed()]
+        own = [*_to_gate("Accept $http_accept", method="$request_method"), f"proxy_pass http://gate{path};", *_closed()]
         yield from block(f"location = {path}", own)
 
 
 def _to_gate(*headers: str, method: str = "GET") -> list[str]:
     """Pass on nothing but what the gate wants to know."""
-    always = ("Host gate", 'Connection ""', 'Content-Length ""', "Cookie $http_cookie", "Accept $http_accept")
+    always = ("Host gate", 'Connection ""', 'Content-Length ""', "Cookie $http_cookie")
     return [
         f"proxy_method {method};",
         "proxy_pass_request_body off;",

@@ -32,6 +32,7 @@ HUNG = 75
 class EpollWorker(Worker):  # type: ignore[misc]
     """Serve WSGI to the front. ``cfg.root_path`` is the application's name, ``timeout`` how long a request may take."""
 
+    ours = False
     draining = False
     next_beat = 0.0
     trouble = ""
@@ -112,6 +113,12 @@ class EpollWorker(Worker):  # type: ignore[misc]
         if self.trouble:
             self.log.critical("%s: this process ends, and another one takes its place", self.trouble)
             os._exit(HUNG)
+
+
+class OwnWorker(EpollWorker):
+    """Serve a part of Stoa itself, run by gunicorn as everybody does."""
+
+    ours = True
 
 
 class Watch:

@@ -36,8 +36,11 @@ class WrongHeader(ValueError):
     """A status or a header that PEP 3333 does not let an application send."""
 
 
-def render(status: str, headers: Iterable[tuple[str, str]]) -> tuple[int, int | None, bytes]:
-    """Return the status, the Content-Length if there is one, and the head so far. Raises WrongHeader."""
+def render(status: str, headers: Iterable[tuple[str, str]], ours: bool = False) -> tuple[int, int | None, bytes]:
+    """Return the status, the Content-Length if there is one, and the head so far. Raises WrongHeader.
+
+    ``ours`` says that a part of Stoa answers, which may set Stoa's cookies.
+    """
     code, first = STATUSES.get(status) or _learn_status(status)
     length: int | None = None
     lines = [first]
@@ -57,7 +60,7 @@ def render(status: str, headers: Iterable[tuple[str, str]]) -> tuple[int, int | 
             raise WrongHeader(f"the header {name} has a value of type {type(value).__name__}: it must be str")
         if meaning == LENGTH:
             length = _length(value, length)
-        elif meaning <= COMMON or (meaning == COOKIE and not guard.is_stoas(value)):
+        elif meaning <= COMMON or (meaning == COOKIE and (ours or not guard.is_stoas(value))):
             lines.append(_line(name, value, meaning))
         elif meaning == REFUSED:
             raise WrongHeader(f"the header {name} is about one connection, which is the server's matter")

@@ -41,6 +41,7 @@ class House(Protocol):
     """What exchanges of one worker share: whether it is leaving, the application, and where it says what is wrong."""
 
     draining: bool
+    ours: bool
     wsgi: Callable[..., Any]
     log: Any
 
@@ -114,7 +115,7 @@ class Exchange:
                 exc_info = None
         elif self.head:
             raise AssertionError("start_response was called twice without exc_info")
-        code, self.length, self.head = render(status, headers)
+        code, self.length, self.head = render(status, headers, self.house.ours)
         self.bodiless = self.request.head_only or code == 204 or code == 304
         if code == 204:
             self.length = None  # RFC 9110, section 8.6.

@@ -228,7 +228,7 @@ class Command(BaseCommand):
 
     def _gate(self, serving: Serving) -> dict[str, Any]:
         names = "" if serving.apps_url else ",".join(serving.names)
-        words = ("-k", "gthread", "--threads", str(GATE_THREADS), "--keep-alive", "75", "--timeout", "60")
+        words = ("-k", "webapps.runtime.worker.OwnWorker", "--threads", str(GATE_THREADS), "--timeout", "60")
         return self._gunicorn("gate", "portal.gate.service:serving()", words, self._public(serving, STOA_NAMES=names))
 
     def _public(self, serving: Serving, **more: str) -> dict[str, str]:
