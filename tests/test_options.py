@@ -103,7 +103,7 @@ def test_it_counts_whom_a_method_that_is_off_shuts_out(
     assert "nobody can enter 1 application that can be entered now" in page
     assert "because no method is in force" not in page
     administrator.post(ADDRESS, without("allow_password"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(10):
         page = text(administrator.get(ADDRESS))
     assert "Nobody can enter 2 applications" in page
     assert "/a/0, /a/2" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -57,10 +58,14 @@ def is_closed(authe_enabled: int, resource: str, allowed: int) -> bool:
     return not in_force or (bool(resource) and in_force == Authentication.UNAUTHENTICATED)
 
 
-def closed_by(allowed: int) -> list[WebApp]:
-    """List the enabled applications that nobody could enter where the system allows these methods."""
-    rows = WebApp.objects.filter(enabled=True).only("pk", "name", "host", "authe_enabled", "resource")
-    return [row for row in rows if is_closed(row.authe_enabled, row.resource, allowed)]
+def enabled() -> list[WebApp]:
+    """Read of the enabled applications what is asked here."""
+    return list(WebApp.objects.filter(enabled=True).only("pk", "name", "host", "authe_enabled", "resource"))
+
+
+def closed_by(allowed: int, webapps: Iterable[WebApp]) -> list[WebApp]:
+    """List those of the applications that nobody could enter where the system allows these methods."""
+    return [webapp for webapp in webapps if is_closed(webapp.authe_enabled, webapp.resource, allowed)]
 
 
 def sharing(webapp: WebApp, allowed: int | None = None) -> list[WebApp]:

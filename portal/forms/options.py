@@ -8,9 +8,9 @@ from crispy_forms.helper import FormHelper
 from django import forms
 
 from webapps.choices import Authentication
-from webapps.entrance import closed_by
+from webapps.entrance import closed_by, enabled
 from webapps.forms.layout import Pair, Section, helper
-from webapps.models import Options
+from webapps.models import Options, WebApp
 
 HELP = {
     "allow_unauthenticated": "Applications that allow it let everybody in.",
@@ -51,11 +51,11 @@ class OptionsForm(_ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        allowed = Options.current().methods
+        allowed, webapps = Options.current().methods, enabled()
         for name, text in HELP.items():
             self.fields[name].help_text = text
         for name, method in SWITCHES.items():
-            self.fields[name].help_text += _without(method, allowed)
+            self.fields[name].help_text += _without(method, allowed, webapps)
         for name, label in LATER.items():
             self.fields[name] = forms.BooleanField(
                 label=label, required=False, disabled=True, help_text="Not available yet."
@@ -71,11 +71,11 @@ class OptionsForm(_ModelForm):
         )
 
 
-def _without(method: Authentication, allowed: int) -> str:
+def _without(method: Authentication, allowed: int, webapps: list[WebApp]) -> str:
     """Say how many applications nobody could enter any more without a method."""
     if not allowed & method:
         return ""
-    lost = len(closed_by(allowed & ~method)) - len(closed_by(allowed))
+    lost = len(closed_by(allowed & ~method, webapps)) - len(closed_by(allowed, webapps))
     if lost <= 0:
         return ""
     return f" Off: nobody can enter {lost} application{'' if lost == 1 else 's'} that can be entered now."

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 
 from portal.forms.options import OptionsForm
 from webapps.addresses import is_loopback
-from webapps.entrance import closed_by, labels
+from webapps.entrance import closed_by, enabled, labels
 from webapps.models import Options
 from webapps.views import access
 from webapps.views.system import serving
@@ -40,7 +40,7 @@ def _warnings(options: Options) -> list[str]:
             "Unauthenticated access is allowed and Stoa listens beyond this machine: whoever reaches it may enter "
             "the applications that allow it."
         )
-    if webapps := closed_by(options.methods):
+    if webapps := closed_by(options.methods, enabled()):
         count = f"{len(webapps)} application{'' if len(webapps) == 1 else 's'}"
         found.append(f"Nobody can enter {count}, because no method is in force for it: {labels(webapps)}.")
     return found

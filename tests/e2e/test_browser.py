@@ -218,6 +218,42 @@ def test_without_javascript_everything_is_a_page(stoa: Stoa, arrive: Arrive) -> 
     stoa.eventually("/browser/plain/", status=404)
 
 
+def test_without_javascript_roles_are_given(stoa: Stoa, arrive: Arrive) -> None:
+    stoa.create("/browser/roles", stoa.write("browser/roles", {"app.py": HELLO}))
+    visitor = arrive(java_script_enabled=False)
+    visitor.sign_in()
+    page = visitor.page
+    visitor.follow("/browser/roles")
+    pk = re.findall(r"webapps/(\d+)/", page.url)[0]
+
+    visitor.open("roles/new")
+    visitor.field("Name").fill("Clerk")
+    visitor.field("See web applications, namespaces and logs").check()
+    visitor.press("Save")
+    expect(page.get_by_text("Saved the role Clerk.")).to_be_visible()
+
+    visitor.open("users/new")
+    visitor.page.locator("#id_username").fill("pat")
+    visitor.field("Clerk").check()
+    visitor.press("Save")
+    password = page.locator(".made").inner_text()
+
+    visitor.open(f"webapps/{pk}/matching-roles")
+    visitor.field("Match role 1").fill("Clerk")
+    visitor.field("Granted roles 1").fill("Reader, Writer")
+    visitor.press("Save")
+    expect(page.locator(".properties")).to_contain_text("Clerk → Reader, Writer")
+
+    colleague = arrive(java_script_enabled=False)
+    colleague.open(f"webapps/{pk}/")
+    colleague.page.get_by_label("User name").fill("pat")
+    colleague.page.get_by_label("Password").fill(password)
+    colleague.press("Sign in")
+    expect(colleague.heading("/browser/roles")).to_be_visible()
+    expect(colleague.page.get_by_role("link", name="Edit", exact=True)).to_have_count(0)
+    expect(colleague.page.get_by_role("link", name="Security", exact=True)).to_have_count(0)
+
+
 def test_a_keyboard_is_enough_to_sign_in_and_save(stoa: Stoa, arrive: Arrive) -> None:
     stoa.write("browser/keys", {"app.py": HELLO})
     visitor = arrive()

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     """Make an administrator, or give one a new password, activate him and give him %ALL."""
 
     help = (
-        "Make an administrator, or give an existing user a new password and %%ALL, and activate him. The password is "
+        "Make an administrator, or give an existing user a new password and %ALL, and activate him. The password is "
         "STOA_ADMIN_PASSWORD, else one that is made and printed once."
     )
     requires_system_checks = []
