@@ -37,7 +37,7 @@ class PersonForm(_ModelForm):
     """A user: name, full name, email, whether he is active, his roles; a new one has a password too."""
 
     full_name = forms.CharField(label="Full name", max_length=150, required=False)
-    groups = Boxes(Group.objects.order_by("name"), "Roles")
+    groups = Boxes(Group.objects.order_by("name"), "Roles that this user holds")
     password = new_password("Password", "Blank: one is made and shown once.")
 
     class Meta:

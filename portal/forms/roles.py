@@ -42,7 +42,7 @@ class RoleForm(_ModelForm):
     resources = Boxes(
         Resource.objects.all(), "Resources", help_text="Applications that require one of these let it in."
     )
-    members = People(get_user_model().objects.order_by("username"), "Members")
+    members = People(get_user_model().objects.order_by("username"), "Users who hold it")
 
     class Meta:
         model = Group

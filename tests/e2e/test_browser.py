@@ -45,6 +45,8 @@ PAGES = (
     "webapps/new",
     "webapps/{pk}/",
     "webapps/{pk}/edit",
+    "webapps/{pk}/roles",
+    "webapps/{pk}/matching-roles",
     "webapps/{pk}/delete",
     "webapps/{pk}/install",
     "namespaces/",
@@ -54,6 +56,18 @@ PAGES = (
     "log/applications",
     "log/stoa",
     "system",
+    "users/",
+    "users/new",
+    "users/1/",
+    "users/1/delete",
+    "roles/",
+    "roles/new",
+    "roles/1/",
+    "resources/",
+    "resources/new",
+    "options",
+    "locks",
+    "password",
 )
 
 Arrive = Callable[..., Visitor]
