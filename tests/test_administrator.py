@@ -74,7 +74,7 @@ def test_it_makes_the_role_where_it_is_gone() -> None:
     assert pat.groups.get().name == "%ALL"
 
 
-@pytest.mark.parametrize(("name", "words"), [("a:b", "valid username"), ("unknownuser", "not said his name")])
+@pytest.mark.parametrize(("name", "words"), [("a:b", "valid username"), ("unknownuser", "stands for whoever")])
 def test_it_refuses_what_is_no_name(name: str, words: str) -> None:
     with pytest.raises(CommandError, match=words):
         command(name)

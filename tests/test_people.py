@@ -73,7 +73,7 @@ def test_it_creates_a_user_with_a_password_that_is_typed(administrator: Client) 
     [
         ("ADA", "There is a user ADA already"),
         ("ÄDA", "There is a user ÄDA already"),
-        ("unknownuser", "who has not said his name"),
+        ("unknownuser", "stands for whoever has not signed in"),
         ("a:b", "valid username"),
         ("", "required"),
         ("x" * 151, "at most 150"),

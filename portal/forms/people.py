@@ -20,10 +20,10 @@ from .names import is_taken
 from .passwords import new_password
 
 HELP = {
-    "username": "What he signs in with, and what applications receive as REMOTE_USER.",
+    "username": "The name to sign in with, which applications receive as REMOTE_USER.",
     "full_name": "",
     "email": "",
-    "is_active": "Off: he cannot sign in, and what is signed in ends.",
+    "is_active": "Off: nobody can sign in with it, and what is signed in ends.",
     "groups": f"{ALL} administers Stoa and enters every application.",
 }
 
@@ -66,7 +66,7 @@ class PersonForm(_ModelForm):
         """Refuse a name that is taken in any case. Raises ValidationError."""
         name = str(self.cleaned_data["username"])
         if name.lower() == UNKNOWN_USER.lower():
-            raise ValidationError(f"{UNKNOWN_USER} is who has not said his name. Choose another name.")
+            raise ValidationError(f"{UNKNOWN_USER} stands for whoever has not signed in. Choose another name.")
         if is_taken(get_user_model().objects.exclude(pk=self.instance.pk), "username", name):
             raise ValidationError(f"There is a user {name} already (case does not count). Choose another name.")
         return name

@@ -77,7 +77,7 @@ class RolesForm(forms.Form):
         label="Application Roles",
         required=False,
         widget=RowsWidget(["Role"]),
-        help_text="Whoever is in the application has these roles there, besides his own.",
+        help_text="Whoever is in the application has these roles there, besides their own.",
     )
 
     def clean_rows(self) -> list[str]:

@@ -44,7 +44,7 @@ HELP = {
     "cors_headers": "Names of request headers, with commas between several.",
     "cors_credentials": "Cookies and sign-ins may come with requests from these origins.",
     "serve_files": "No: every request goes to the application. Always: the front serves files, asking nobody "
-    "who he is. Always and cached: marked public too. Use application security: only for who may enter; "
+    "who it is. Always and cached: marked public too. Use application security: only for who may enter; "
     "others get 404.",
     "serve_files_timeout": "Seconds for which a browser may keep a file.",
     "path": "Where files come from. Blank: the directory static in the application’s directory.",

@@ -60,7 +60,7 @@ def _found(name: str) -> User | None:
 def _new(name: str) -> User:
     user = User(username=name)
     if name.lower() == UNKNOWN_USER.lower():
-        raise CommandError(f"{UNKNOWN_USER} is who has not said his name. Choose another name.")
+        raise CommandError(f"{UNKNOWN_USER} stands for whoever has not signed in. Choose another name.")
     try:
         user.full_clean(exclude={"password"})
     except ValidationError as error:
