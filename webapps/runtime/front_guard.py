@@ -41,17 +41,19 @@ def block(opening: str, lines: list[str]) -> Iterator[str]:
 def cookies() -> Iterator[str]:
     """Map the Cookie header to one without Stoa's cookies, however many there are.
 
-    A map's regular expression takes out one run at a time, so they stand in a row; most requests have none of
-    Stoa's and pass the last map alone. None is volatile: each would be made twice by the next one.
+    A map's regular expression takes out one run at a time, so they stand in a row, and each is looked at only when
+    the one before it has left something; most requests have none of Stoa's at all. None is volatile: each would be
+    made twice by the next one.
     """
+    yield 'map $http_cookie $stoa_cookie_clean { default $http_cookie; "~*stoa_" $stoa_cookie_clean_1; }'
     before = "$http_cookie"
     for number in range(1, RUNS + 1):
-        after = f"$stoa_cookie_{number}"
+        after, clean = f"$stoa_cookie_{number}", f"$stoa_cookie_clean_{number}"
         pattern = f"(?s)^(?<stoa_c{number}a>(?:.*?;)?){STOAS}(?<stoa_c{number}b>.*)$"
         yield f'map {before} {after} {{ default {before}; "~*{pattern}" $stoa_c{number}a$stoa_c{number}b; }}'
+        rest = f"$stoa_cookie_clean_{number + 1}" if number < RUNS else '""'
+        yield f'map {after} {clean} {{ default {after}; "~*stoa_" {rest}; }}'
         before = after
-    yield f'map {before} $stoa_cookie_bare {{ default {before}; "~*stoa_" ""; }}'
-    yield 'map $http_cookie $stoa_cookie_clean { default $http_cookie; "~*stoa_" $stoa_cookie_bare; }'
     yield "map $stoa_app $stoa_cookie { default $stoa_cookie_clean; portal $http_cookie; }"
 
 
