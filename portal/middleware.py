@@ -79,4 +79,12 @@ class OwnPagesOnly:
     def _is_ours(self, request: HttpRequest) -> bool:
         site = request.META.get("HTTP_SEC_FETCH_SITE", "same-origin")
         origin = request.META.get("HTTP_ORIGIN")
-        return site == "same-origin" and (origin is None or urlsplit(origin).netloc == request.get_host())
+        return site == "same-origin" and (origin is None or _authority(origin) == request.get_host())
+
+
+def _authority(origin: str) -> str:
+    """Return host and port of an Origin header, "" where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # Such as a bracket that is never closed.
+        return ""

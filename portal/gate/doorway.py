@@ -137,5 +137,5 @@ def signed_in_here(header: str) -> list[str]:
 
 
 def _names(header: str) -> set[str]:
-    names = {pair.strip().partition("=")[0] for pair in header.split(";")}
+    names = {pair.strip(" \t").partition("=")[0] for pair in header.split(";")}
     return {name for name in names if name.startswith(tokens.PREFIX)}

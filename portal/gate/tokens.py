@@ -100,7 +100,8 @@ def cookies_of(header: str, wanted: str) -> str | None:
     """
     found = None
     for pair in header.split(";"):
-        name, _, value = pair.strip().partition("=")
+        # Nothing but what RFC 6265 has between cookies: str.strip() takes away what the front's pattern does not know.
+        name, _, value = pair.strip(" \t").partition("=")
         if name == wanted:
             if found is not None:
                 return None
