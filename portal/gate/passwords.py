@@ -81,14 +81,15 @@ class Passwords:
                 said = process.stdout.readline() if came else b""
             except OSError:
                 said = b""
-            if not said:
-                self.stop()
+            if not said.endswith(b"\n"):
+                self.stop()  # It has ended, perhaps within a line.
                 return BUSY
         answer = json.loads(said)
         return Checked(answer["outcome"], answer["seconds"])
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None:
+            self.stop()
             self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
         return self.process
 

@@ -31,8 +31,7 @@ class Watch:
         self.snapshot: Snapshot | None = None
         self.confirmed = self.read_at = float("-inf")
         self.trouble = ""
-        self.looks = 0
-        self.hurried = False
+        self.looks = self.wanted = 0
         self.looked = threading.Condition()
 
     def start(self) -> None:
@@ -50,8 +49,7 @@ class Watch:
             with self.looked:
                 self.looks += 1
                 self.looked.notify_all()
-                self.looked.wait_for(lambda: self.hurried, LOOK)
-                self.hurried = False
+                self.looked.wait_for(lambda: self.looks < self.wanted, LOOK)
 
     def look(self) -> None:
         """Look once; where the database does not answer, what is known grows old."""
@@ -72,11 +70,6 @@ class Watch:
         """Have the rows looked at now, and wait for that at most so many seconds."""
         with self.looked:
             wanted = self.looks + 2  # The look that is under way may have begun before what is looked for.
-            self.hurried = True
+            self.wanted = max(self.wanted, wanted)
             self.looked.notify_all()
-
-            def done() -> bool:
-                self.hurried = True
-                return self.looks >= wanted
-
-            self.looked.wait_for(done, patience)
+            self.looked.wait_for(lambda: self.looks >= wanted, patience)
