@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -41,9 +42,24 @@ def renew(request: HttpRequest) -> None:
     request.session.set_expiry(Options.current().session_timeout)
 
 
-def _begun(request: HttpRequest | None = None, **kwargs: Any) -> None:
+def _begun(request: HttpRequest | None = None, user: Any = None, **kwargs: Any) -> None:
     if request is not None:
+        _moved(request, user)
         renew(request)
+
+
+def _moved(request: HttpRequest, user: Any) -> None:
+    """Let what was entered by the session go on under its new key; what somebody else entered by it ends.
+
+    Django gives the session another key when somebody signs in.
+    """
+    before = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    if not before or before == request.session.session_key:
+        return
+    SignIn.end(Q(session_key=before) & ~Q(user=user))
+    if request.session.session_key is None:
+        request.session.save()
+    SignIn.objects.filter(session_key=before, user=user).update(session_key=request.session.session_key)
 
 
 def _ended(request: HttpRequest | None = None, **kwargs: Any) -> None:
