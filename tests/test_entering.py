@@ -234,7 +234,7 @@ def test_a_ticket_ends(shared: WebApp, stranger: Client, monkeypatch: pytest.Mon
     import time
 
     address, now = page(shared), time.time()
-    monkeypatch.setattr(signing.time, "time", lambda: now + TICKET_LASTS + 2)
+    monkeypatch.setattr("django.core.signing.time.time", lambda: now + TICKET_LASTS + 2)
 
     assert stranger.get(address).status_code == 400
 

@@ -90,7 +90,8 @@ def test_what_is_known_grows_old_while_the_database_raises(
         database.now += 0.6
         watch.look()
 
-    assert watch.fresh is None
+    stale = watch.fresh
+    assert stale is None
     assert capfd.readouterr().err.count("the database does not answer the gate") == (1 if str(error) else 10)
     database.broken = None
     watch.look()
