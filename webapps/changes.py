@@ -37,8 +37,10 @@ class Change(models.Model):
 
     @classmethod
     def _count(cls, which: int) -> None:
-        if not cls.objects.filter(pk=which).update(counter=F("counter") + 1):
-            cls.objects.create(pk=which, counter=1)
+        row = cls.objects.filter(pk=which)
+        if not row.update(counter=F("counter") + 1):
+            cls.objects.get_or_create(pk=which)  # Somebody else may make it at the same moment.
+            row.update(counter=F("counter") + 1)
 
     @classmethod
     def counters(cls) -> tuple[int, int]:
