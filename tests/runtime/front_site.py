@@ -91,6 +91,11 @@ class Backend(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.server_activate()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
+    def how(self, line: bytes, told: Mapping[str, str]) -> dict[str, Any]:
+        """Say how to answer."""
+        how: dict[str, Any] = json.loads(told.get("x-test", "{}"))
+        return how
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: clients that break off are part of the tests."""
 
@@ -99,6 +104,30 @@ class Backend(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.released.set()
         self.shutdown()
         self.server_close()
+
+
+class Gate(Backend):
+    """Says of every request what a test wants, and keeps what it was asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.asked: list[tuple[str, Mapping[str, str]]] = []
+        self.enter()
+        super().__init__("gate", path)
+
+    def enter(self, user: str = "ada", groups: str = "Readers", *cookies: str) -> None:
+        """Let everybody in from now on, under this name."""
+        headers = [["Stoa-User", user], ["Stoa-Groups", groups], *(["Set-Cookie", cookie] for cookie in cookies)]
+        self.says: dict[str, Any] = {"headers": headers}
+
+    def refuse(self, why: str = "sign-in", status: str = "401 Unauthorized") -> None:
+        """Let nobody in from now on."""
+        self.says = {"status": status, "headers": [["Stoa-Why", why]]}
+
+    def how(self, line: bytes, told: Mapping[str, str]) -> dict[str, Any]:
+        """Answer as the gate, and show what is shown instead of the application."""
+        path = line.split()[1].decode()
+        self.asked.append((path, told))
+        return self.says if path == "/ask" else {"status": "418 Denied", "headers": [["X-Denied", path]]}
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -115,7 +144,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _answer(self, line: bytes, headers: list[list[str]]) -> None:
         told = {name.lower(): value for name, value in headers}
-        how = json.loads(told.get("x-test", "{}"))
+        how = self.server.how(line, told)
         self.server.begun.set()
         if how.get("hang"):
             self.server.released.wait(DEADLINE)
@@ -244,6 +273,12 @@ class Site:
         """Start what answers for an application."""
         backend = self.backends[number] = Backend(label or str(number), self.run_dir / "apps" / f"{number}.sock")
         return backend
+
+    def gate(self) -> Gate:
+        """Start what says who may enter."""
+        gate = Gate(self.run_dir / "gate.sock")
+        self.backends[-1] = gate
+        return gate
 
     def portal(self) -> Backend:
         """Start what answers for the portal."""
