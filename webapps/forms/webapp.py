@@ -44,14 +44,14 @@ HELP = {
     "who he is. Always and cached: marked public too. Use application security: only for who may enter.",
     "serve_files_timeout": "Seconds for which a browser may keep a file.",
     "path": "Where files come from. Blank: the directory static in the application’s directory.",
-    "processes_min": "Processes that always run while it is awake.",
+    "processes_min": "Processes that always run while it is awake. 0: one, and it is asleep until somebody asks.",
     "processes_max": "Processes that may run under load.",
     "threads": "Requests that one process answers at once.",
     "request_timeout": "Seconds until a request is given up.",
     "start_timeout": "Seconds until a start is given up.",
     "memory_limit": "MB for one process. 0: no limit.",
     "max_requests": "A process is replaced after so many, give or take. 0: never.",
-    "sleep_after": "Seconds without a request. 0: never.",
+    "sleep_after": "Seconds without a request, after which no process runs; the next request starts one. 0: never.",
     "max_body": "MB. A larger one is answered with 413.",
     "health_path": "Below the name, for example /health. Blank: none.",
     "environment": "Names with values, after those of the namespace. A secret’s value is never shown again.",
@@ -87,7 +87,7 @@ SECURITY = (
 FILES = (Pair("serve_files", "serve_files_timeout"), wide("path", spellcheck="false"))
 # What the runtime does not enforce yet is said where it is asked for.
 RUNTIME_LEAD = (
-    "The defaults do for most applications. Maximum processes, recycling, memory limit, sleep and health path "
+    "The defaults do for most applications. Maximum processes, recycling, memory limit and health path "
     "are kept and do not act yet."
 )
 RUNTIME = (
