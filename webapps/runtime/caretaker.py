@@ -25,8 +25,6 @@ class Caretaker:
             return
         self._feel(instance, instance.pulse, now)
         instance.target = instance.pulse.target(instance.target, instance.spec.limits, now)
-        if application.newcomer or instance.key != application.wish_key:
-            return  # It is being replaced anyway, or what was to replace it did not start.
         why = self._edited(application, instance) or self._complaint(application, instance, instance.pulse, now)
         if why:
             self.events.of_application(application.label, instance.key.revision, f"begins anew: {why}")
@@ -48,8 +46,8 @@ class Caretaker:
 
     def _complaint(self, application: Application, instance: Instance, pulse: Pulse, now: float) -> str:
         key, words = pulse.complaint(instance.spec.limits, instance.spec.protocol, now)
-        if not key or now < application.renew_at:
-            return ""
+        if not key or application.newcomer or now < application.renew_at:
+            return ""  # It is being replaced anyway, or what was to replace it did not start a moment ago.
         application.renew_at = now + PATIENCE
         return f"process {instance.workers[key].pid}: {words}"
 

@@ -68,7 +68,7 @@ def wsgi(application: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answer(error: Exception, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    traceback.print_exception(type(error), error, error.__traceback__)
+    print(_traceback(error), file=sys.stderr, end="", flush=True)
     request = f"{environ['REQUEST_METHOD']} {environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     headers, body = page(error, request, environ.get("HTTP_ACCEPT", ""))
     start_response("500 Internal Server Error", headers, sys.exc_info())  # Raises again if it is too late (PEP 3333).
@@ -111,9 +111,9 @@ def asgi(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable
         try:
             await application(scope, receive, answer.send)
         except Exception as error:
-            traceback.print_exc()
             if answer.begun:
                 raise
+            print(_traceback(error), file=sys.stderr, end="", flush=True)
             await _send_page(error, scope, send)
         else:
             await answer.let_go()

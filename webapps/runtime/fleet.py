@@ -319,7 +319,7 @@ class Fleet:
         self.forget_sleep(application)
         application.current, application.failure, application.called = newcomer, None, False
         newcomer.pulse = Pulse(time.monotonic())
-        application.note = f"begun anew at {now_text()}: {newcomer.why}" if newcomer.why else ""
+        application.note = f"Begun anew at {now_text()}: {newcomer.why}." if newcomer.why else ""
         seconds = time.monotonic() - newcomer.began
         verb = "replaces generation " + str(old.key.revision) if old else "is running"
         self.events.of_application(application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)")

@@ -30,6 +30,8 @@ from . import debugpage, frameworks, gauge, guard, health, loader, websockets
 from .spec import AppSpec, Protocol
 
 GRACE = 30
+# What threads' stacks and the allocator's arenas take of the address space besides what is used (bytes).
+HEADROOM = 256 << 20
 # So long (seconds) WebSockets may stay open when the worker leaves; less where somebody waits for his edit.
 FAREWELL, DEBUG_FAREWELL = 10.0, 1.0
 # nginx closes idle connections after 1 s (front), so the worker never does; see replacement.md, section 2.
@@ -242,6 +244,9 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     _redirect(fds["out"], fds["err"])
     os.umask(0o027)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if spec.limits.memory:
+        # The supervisor measures and replaces; this stops what grows faster than it looks (getrlimit(2)).
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * spec.limits.memory + HEADROOM,) * 2)
     os.environ.clear()
     os.environ.update(base_environment)
     os.environ.update(spec.environment)
