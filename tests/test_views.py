@@ -255,6 +255,14 @@ def test_it_sets_the_protocol_with_one_click(administrator: Client, webapp: WebA
     assert WebApp.objects.get().protocol == "asgi"
 
 
+def test_it_says_why_an_application_was_begun_anew(
+    administrator: Client, webapp: WebApp, supervisor: FakeSupervisor
+) -> None:
+    supervisor.facts = {str(webapp.pk): running(note="Begun anew: process 7: recycled after 1003 requests.")}
+    page = text(administrator.get(reverse("webapps:detail", args=[webapp.pk])))
+    assert "Begun anew: process 7: recycled after 1003 requests." in page
+
+
 def test_it_says_what_nginx_refuses(administrator: Client, webapp: WebApp, supervisor: FakeSupervisor) -> None:
     supervisor.facts = {str(webapp.pk): running()}
     supervisor.front = {"error": "", "refused": {str(webapp.pk): "invalid path"}}

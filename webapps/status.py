@@ -32,6 +32,7 @@ class AppStatus:
     reason: str = ""
     detail: str = ""
     remedy: str = ""
+    note: str = ""
     generation: int = 0
     since: datetime | None = None
     pids: tuple[int, ...] = ()
@@ -102,6 +103,7 @@ def _from_fact(fact: Mapping[str, Any]) -> AppStatus:
         reason=str(fact.get("reason") or ""),
         detail=str(fact.get("detail") or ""),
         remedy=str(fact.get("remedy") or ""),
+        note=str(fact.get("note") or ""),
         generation=int(fact.get("generation") or 0),
         since=moment(fact.get("since")),
         pids=tuple(fact.get("pids") or ()),

@@ -563,3 +563,25 @@ def test_one_that_closes_the_listening_socket_is_ended_so_that_another_takes_its
             site.start()
 
             assert queued.reply().body == b"hello"
+
+
+def test_requests_are_counted_for_the_supervisor() -> None:
+    with WorkerSite(threads=2) as site, site.client() as one, site.client() as two:
+        two.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for(lambda: site.gauge.begun == 1, 10)
+        for path in ("/hello", "/raises", "/nothing-there"):
+            one.request(f"GET {path}")
+        one.send("NONSENSE\r\n\r\n")
+        one.rest()
+
+        wait_for(lambda: (site.gauge.begun, site.gauge.ended) == (4, 3), 10)
+        assert site.gauge.last_beat > 0
+
+
+def test_a_long_answer_shows_that_it_goes_on() -> None:
+    with WorkerSite(threads=1) as site, site.client() as client:
+        client.send("GET /endless?slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.until(b"x" * 1000)
+        before = site.gauge.movements
+
+        wait_for(lambda: site.gauge.movements > before, 10)

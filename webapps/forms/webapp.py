@@ -32,7 +32,7 @@ HELP = {
     "directory": "Where the module is. Blank: follows the name.",
     "python_path": "Further directories to import from, one to a line.",
     "protocol_type": "wsgi for Flask, Django and Bottle; asgi for FastAPI, Starlette and Django’s asgi.py.",
-    "debug": "Kept, and does not act yet: edits picked up by themselves, tracebacks in the browser. "
+    "debug": "Edits of Python files are picked up by themselves, and exceptions show their traceback in the browser. "
     "Never for an application that is open to all on a public address.",
     "resource": "Whoever enters must hold USE on it through a role. Blank: whoever is signed in may enter.",
     "group_by_id": "Applications with the same id share a sign-in by Password.",
@@ -48,16 +48,16 @@ HELP = {
     "others get 404.",
     "serve_files_timeout": "Seconds for which a browser may keep a file.",
     "path": "Where files come from. Blank: the directory static in the application’s directory.",
-    "processes_min": "Processes that always run while it is awake.",
-    "processes_max": "Processes that may run under load.",
+    "processes_min": "Processes that always run while it is awake. 0: one, and it is asleep until somebody asks.",
+    "processes_max": "Processes that may run when all threads are busy for a while.",
     "threads": "Requests that one process answers at once.",
     "request_timeout": "Seconds until a request is given up.",
     "start_timeout": "Seconds until a start is given up.",
-    "memory_limit": "MB for one process. 0: no limit.",
+    "memory_limit": "MB for one process; one that takes more is replaced. 0: no limit.",
     "max_requests": "A process is replaced after so many, give or take. 0: never.",
-    "sleep_after": "Seconds without a request. 0: never.",
+    "sleep_after": "Seconds without a request, after which no process runs; the next request starts one. 0: never.",
     "max_body": "MB. A larger one is answered with 413.",
-    "health_path": "Below the name, for example /health. Blank: none.",
+    "health_path": "Below the name, for example /health. A new process has to answer it with 200 to 399. Blank: none.",
     "environment": "Names with values, after those of the namespace. A secret’s value is never shown again.",
 }
 
@@ -89,11 +89,7 @@ SECURITY = (
     "cors_credentials",
 )
 FILES = (Pair("serve_files", "serve_files_timeout"), wide("path", spellcheck="false"))
-# What the runtime does not enforce yet is said where it is asked for.
-RUNTIME_LEAD = (
-    "The defaults do for most applications. Maximum processes, recycling, memory limit, sleep and health path "
-    "are kept and do not act yet."
-)
+RUNTIME_LEAD = "The defaults do for most applications."
 RUNTIME = (
     Pair("processes_min", "processes_max"),
     Pair("threads", "max_requests"),

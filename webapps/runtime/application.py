@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from .gauge import Gauge
 from .plan import Fact, Key
+from .pulse import Pulse
 from .spec import AppSpec, Protocol, State
 
 # After a crash: at once, then these pauses (seconds), the last one again and again.
@@ -18,7 +20,7 @@ STEADY = 60.0
 
 @dataclass
 class Worker:
-    """One process of an instance."""
+    """One process of an instance. ``lifetime`` is after how many requests it is replaced, 0 never."""
 
     key: str
     pid: int = 0
@@ -26,16 +28,25 @@ class Worker:
     ready: bool = False
     ready_fd: int = -1
     message: bytes = b""
+    gauge: Gauge | None = None
+    lifetime: int = 0
+    reason: str = ""
 
 
 @dataclass
 class Instance:
-    """One generation of processes that serves one AppSpec. ``began`` and ``deadline`` are monotonic seconds."""
+    """One generation of processes that serves one AppSpec. ``began`` and ``deadline`` are monotonic seconds.
+
+    ``target`` is how many workers there should be now, ``why`` what it replaces another of the same revision for.
+    """
 
     spec: AppSpec
     key: Key
     began: float
     deadline: float
+    target: int = 1
+    why: str = ""
+    pulse: Pulse | None = None
     workers: dict[str, Worker] = field(default_factory=dict)
     ready_since: float = 0.0
     fork_at: float = 0.0
@@ -43,18 +54,26 @@ class Instance:
 
     @property
     def ready(self) -> bool:
-        """Whether as many workers as wished say so."""
-        return sum(worker.ready for worker in self.workers.values()) >= self.wished
+        """Whether as many workers as there should be at least say so."""
+        return sum(worker.ready for worker in self.workers.values()) >= least(self.spec)
 
     @property
-    def wished(self) -> int:
-        """How many workers there should be at least."""
-        return max(1, self.spec.limits.processes_min)
+    def hung(self) -> set[str]:
+        """The keys of the workers that were last seen to hang."""
+        if self.pulse is None:
+            return set()
+        felt_at = max((beat.felt_at for beat in self.pulse.beats.values()), default=0.0)
+        return self.pulse.hung(self.spec.limits, self.spec.protocol, felt_at)
 
     @property
     def pids(self) -> list[int]:
         """The process ids, in the order of their start."""
         return [worker.pid for worker in self.workers.values() if worker.pid]
+
+
+def least(spec: AppSpec) -> int:
+    """Return how many workers an awake application has at least."""
+    return max(1, spec.limits.processes_min)
 
 
 @dataclass(frozen=True)
@@ -84,25 +103,50 @@ class Application:
     retry_at: float = 0.0
     waiting: str = ""
     watched: int = 0
+    files: int = 0
+    edition: int = 0
+    why: str = ""
+    note: str = ""
+    renew_at: float = 0.0
+    asleep: Key | None = None
+    called: bool = False
     state: State = State.STARTING
     since: str = ""
 
-    def fact(self, routed: bool) -> Fact:
+    def fact(self, routed: bool, now: float) -> Fact:
         """Take the picture that the plan looks at."""
-        current = self.current
-        missing = current.wished - len(current.workers) if current else 0
+        current, wish = self.current, self.wish
+        missing = current.target - len(current.workers) if current else 0
         return Fact(
             bound=self.listener is not None,
             routed=routed,
             current=current.key if current else None,
             missing_workers=max(0, missing),
+            spare_workers=max(0, -missing),
             fork_at=current.fork_at if current else 0.0,
             newcomer=self.newcomer.key if self.newcomer else None,
             newcomer_ready=bool(self.newcomer and self.newcomer.ready),
             leaving=bool(self.leaving),
             failed=self.failure.key if self.failure else None,
             retry_at=self.retry_at,
+            asleep=self.asleep,
+            called=self.called,
+            sleepy=bool(wish and not wish.limits.processes_min),
+            idle=bool(current and current.pulse and current.pulse.idle(current.spec.limits, now)),
         )
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is asleep as what is wished now, and nobody has called."""
+        quiet = not (self.called or self.current or self.newcomer)
+        return quiet and self.asleep is not None and self.asleep == self.wish_key
+
+    def renew(self, why: str) -> None:
+        """Wish for what is wished already, begun anew."""
+        self.edition += 1
+        self.why = why
+        if self.wish_key:
+            self.wish_key = replace(self.wish_key, edition=self.edition)
 
     def instances(self) -> list[Instance]:
         """Every generation that has processes."""
@@ -121,6 +165,8 @@ class Application:
             return State.DRAINING if self.instances() else State.DISABLED
         if self.wish.protocol is Protocol.FILES:
             return State.FILES
+        if self.rests:
+            return State.ASLEEP
         if self.current and self.current.ready:
             return State.RUNNING
         return State.FAILED if self.present_failure() else State.STARTING
@@ -139,6 +185,8 @@ class Application:
         failure = self.present_failure()
         if self.state is State.RUNNING:
             return f"generation {failure.key.revision} did not start: {failure.reason}" if failure else ""
+        if self.state is State.ASLEEP:
+            return "it starts with the next request"
         if self.state is State.FAILED and failure:
             return failure.reason
         return self.waiting if self.state is State.STARTING else ""
@@ -153,6 +201,7 @@ class Application:
             "reason": self.reason(),
             "detail": failure.detail if failure else "",
             "remedy": failure.remedy if failure else "",
+            "note": self.note,
             "generation": generation,
             "failed_generation": failure.key.revision if failure else 0,
             "pids": [pid for instance in (self.current, self.newcomer) if instance for pid in instance.pids],

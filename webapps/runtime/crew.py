@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import processes, wire
+from . import gauge, processes, wire
 from .application import Application, Instance, Worker
 from .keeper import PIPE
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .zygotes import Zygote, Zygotes
+
+# A worker is replaced after its share more or less of Recycle after requests: not all at once.
+JITTER = 0.1
 
 Known = tuple[Application, Instance, Worker]
 
@@ -30,7 +34,7 @@ class Judge(Protocol):
     ) -> None:
         """Hear that a worker cannot serve, and why."""
 
-    def worker_ended(self, application: Application, instance: Instance, status: int | None) -> None:
+    def worker_ended(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Hear that a worker's process has gone; no status where only the kernel's handle told."""
 
 
@@ -49,6 +53,7 @@ class Crew:
     def fork(self, application: Application, instance: Instance) -> None:
         """Ask the interpreter's zygote for one more worker."""
         worker = Worker(f"{application.id}:{instance.key.revision}:{instance.forked}:{time.time_ns()}")
+        worker.lifetime = round(instance.spec.limits.max_requests * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
         instance.forked += 1
         instance.workers[worker.key] = worker
         self.workers[worker.key] = (application, instance, worker)
@@ -57,18 +62,26 @@ class Crew:
             self._output(application, instance, worker, "out"),
             self._output(application, instance, worker, "err"),
         )
+        page = self._page(worker)
         worker.ready_fd = ready[0]
         os.set_blocking(ready[0], False)
         self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
         try:
             zygote = self.zygotes.get(instance.key.python)
-            fds = [application.listener.fileno(), ready[1], out, err]  # type: ignore[union-attr]
+            fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
             zygote.fork(worker.key, instance.spec.to_dict(), {}, fds)
         except OSError as error:
             self.forget(worker.key)
             self.judge.worker_failed(application, instance, f"it cannot be started: {error}")
         finally:
-            wire.close_all([ready[1], out, err])
+            wire.close_all([ready[1], out, err, page])
+
+    def _page(self, worker: Worker) -> int:
+        """Make a worker's gauge, and have the keeper hold it for the next supervisor; return its descriptor."""
+        page = gauge.make()
+        worker.gauge = gauge.Gauge(page)
+        self.keeper.hold(f"gauge:{worker.key}", {}, [page])
+        return page
 
     def _output(self, application: Application, instance: Instance, worker: Worker, stream: str) -> int:
         reading, writing = os.pipe()
@@ -95,6 +108,8 @@ class Crew:
             "start": worker.start,
             "ready": worker.ready,
             "leaving": instance in application.leaving,
+            "edition": instance.key.edition,
+            "lifetime": worker.lifetime,
         }
         self.keeper.hold(f"worker:{worker.key}", meta)
 
@@ -104,6 +119,12 @@ class Crew:
         self.workers[worker.key] = (application, instance, worker)
         if not worker.ready:
             self.signal(worker, signal.SIGKILL)
+
+    def move(self, worker: Worker, application: Application, instance: Instance) -> None:
+        """Have a worker belong to another instance."""
+        self.workers[worker.key][1].workers.pop(worker.key)
+        instance.workers[worker.key] = worker
+        self.workers[worker.key] = (application, instance, worker)
 
     # What zygotes say
 
@@ -204,9 +225,11 @@ class Crew:
         except ValueError:
             return  # It said nothing: it ends, or has closed what is not its own. Its end or the deadline tells.
         if not message["ready"]:
+            worker.reason = message["reason"]
             self.judge.worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
             return
         worker.ready = True
+        self.zygotes.learn(instance.key.python, message["modules"])
         instance.ready_since = time.monotonic()
         self.note(application, instance, worker)
         self.judge.worker_ready(application, instance)
@@ -243,6 +266,7 @@ class Crew:
         instance.workers.pop(key, None)
         self._close_ready(worker)
         self.keeper.drop(f"worker:{key}")
+        self.keeper.drop(f"gauge:{key}")
         if worker.pid:
             # What the worker itself has started belongs to its group, and goes with it.
             try:
@@ -255,7 +279,7 @@ class Crew:
         self._hear_the_rest(key)
         known = self.forget(key)
         if known:
-            self.judge.worker_ended(known[0], known[1], status)
+            self.judge.worker_ended(*known, status)
 
     def _watch_pid(self, key: str, worker: Worker) -> None:
         try:

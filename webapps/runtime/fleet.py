@@ -8,20 +8,20 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from . import processes, wire
+from . import edits, processes, wire
 from .apology import turn_away
 from .appfiles import last_change, problem_of
-from .application import PAUSES, STEADY, Application, Failure, Instance, Worker
+from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, least, now_text
+from .caretaker import Caretaker
 from .crew import Crew
 from .events import Events
-from .keeper import Held
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .plan import Key, Step, steps
-from .spec import AppSpec
+from .pulse import Pulse
 
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
@@ -38,13 +38,19 @@ class Fleet:
         self.events = events
         self.applications: dict[int, Application] = {}
         self.crew = Crew(run_dir, keeper, loop, self)
+        self.loop = loop
+        self.caretaker = Caretaker(events)
         self.at_once = os.cpu_count() or 1
+        self.starters: set[int] = set()
+        self.routed: set[int] = set()
         self.carry: dict[Step, Callable[[Application], None]] = {
             Step.BIND: self._bind,
             Step.START: self._start,
             Step.PROMOTE: self._promote,
             Step.DISCARD: self._discard,
             Step.FORK: self._fork_missing,
+            Step.RETIRE: self._retire,
+            Step.SLEEP: self._sleep,
             Step.DRAIN: self._drain_current,
             Step.UNBIND: self._unbind,
         }
@@ -56,14 +62,26 @@ class Fleet:
         now = time.monotonic()
         for python in self.crew.lose_dead_zygotes():
             self._zygote_failed(python)
+        self.routed = routed
         for application in list(self.applications.values()):
+            if application.rests and not application.leaving:
+                continue  # A thousand may sleep.
             self._deadlines(application, now)
-            fact = application.fact(application.id in routed)
-            for step in steps(application.wish_key, fact, now):
-                self.carry[step](application)
+            self.caretaker.look_after(application, now)
+            self._take_steps(application, now)
             if application.listener and application.down:
                 turn_away(application.listener)  # They came while it was starting; the front answers the others.
         self._release_zygotes()
+
+    @property
+    def edited_now(self) -> bool:
+        """Whether an application with DEBUG is awake."""
+        return any(app.current and app.current.spec.debug for app in self.applications.values())
+
+    def _take_steps(self, application: Application, now: float) -> None:
+        fact = application.fact(application.id in self.routed, now)
+        for step in steps(application.wish_key, fact, now):
+            self.carry[step](application)
 
     def _deadlines(self, application: Application, now: float) -> None:
         newcomer = application.newcomer
@@ -109,6 +127,7 @@ class Fleet:
         return self.run_dir / "apps" / f"{app_id}.sock"
 
     def _unbind(self, application: Application) -> None:
+        self.forget_sleep(application)
         if application.listener:
             application.listener.close()
             application.listener = None
@@ -116,32 +135,87 @@ class Fleet:
         self.socket_path(application.id).unlink(missing_ok=True)
         application.failure = None
 
-    # Starting
+    # Sleeping
 
-    def starting(self) -> int:
-        """Count the instances that are not ready yet."""
-        return sum(1 for application in self.applications.values() if application.newcomer)
+    def _sleep(self, application: Application) -> None:
+        """Let what runs leave, and wait for the next connection."""
+        instance, key = application.current, application.wish_key
+        if key is None:
+            return
+        self.forget_sleep(application)
+        self.keeper.hold(f"asleep:{application.id}", {"key": asdict(key), "label": application.label})
+        self.watch_sleeper(application, key)
+        if instance:
+            application.current, application.note = None, ""
+            seconds = instance.spec.limits.sleep_after
+            self.events.of_application(
+                application.label, instance.key.revision, f"falls asleep: no request for {seconds} s"
+            )
+            self.leave(application, instance, signal.SIGTERM)
+
+    def watch_sleeper(self, application: Application, key: Key) -> None:
+        """Note that it sleeps, and have the first connection wake it."""
+        application.asleep, application.called = key, False
+        self.loop.watch(application.listener, lambda _listener: self._called(application))
+
+    def _called(self, application: Application) -> None:
+        """Wake it at once: whoever has connected waits."""
+        self.loop.unwatch(application.listener)
+        application.called = True
+        self._take_steps(application, time.monotonic())
+
+    def forget_sleep(self, application: Application) -> None:
+        """Note that it is not asleep any more."""
+        if application.asleep:
+            self.loop.unwatch(application.listener)
+            self.keeper.drop(f"asleep:{application.id}")
+            application.asleep = None
+
+    # Starting
 
     def _start(self, application: Application) -> None:
         spec, key = application.wish, application.wish_key
-        if spec is None or key is None or not key.python or self.starting() >= self.at_once:
+        if spec is None or key is None or not key.python or len(self.starters) >= self.at_once:
             return
         now = time.monotonic()
         application.watched = last_change(spec.directory)
+        application.files = edits.stamp(spec) if spec.debug else 0
         instance = Instance(spec, key, began=now, deadline=now + spec.limits.start_timeout)
+        instance.target = self._target(application)
+        instance.why = application.why if application.current else ""
         application.newcomer = instance
+        self.starters.add(application.id)
         problem = problem_of(spec)
         if problem:
             self._newcomer_failed(application, problem, patient=True)
             return
         if not application.present_failure():
-            self.events.of_application(application.label, key.revision, "starting")
-        for _number in range(max(1, spec.limits.processes_min)):
+            self.events.of_application(application.label, key.revision, "wakes" if application.called else "starting")
+        for _number in range(instance.target):
             self.crew.fork(application, instance)
+
+    def _target(self, application: Application) -> int:
+        """Return how many workers a newcomer has: as many as what it replaces, as far as its limits allow."""
+        assert application.wish
+        fewest = least(application.wish)
+        running = application.current.target if application.current else fewest
+        return max(fewest, min(running, application.wish.limits.processes_max))
 
     def _fork_missing(self, application: Application) -> None:
         if application.current:
             self.crew.fork(application, application.current)
+
+    def _retire(self, application: Application) -> None:
+        """Let the youngest worker leave, as an instance of its own that drains."""
+        current = application.current
+        if current is None:
+            return
+        worker = list(current.workers.values())[-1]
+        leaver = Instance(current.spec, current.key, began=current.began, deadline=0.0)
+        self.crew.move(worker, application, leaver)
+        text = f"process {worker.pid} is not needed any more and leaves"
+        self.events.of_application(application.label, current.key.revision, text)
+        self.leave(application, leaver, signal.SIGTERM)
 
     # What becomes of a worker (crew.Judge)
 
@@ -157,23 +231,24 @@ class Fleet:
         if instance is application.newcomer:
             self._newcomer_failed(application, reason, detail, remedy)
 
-    def worker_ended(self, application: Application, instance: Instance, status: int | None) -> None:
+    def worker_ended(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Tell a failed start, a crash and an expected end apart."""
         if instance is application.newcomer:
             self.worker_failed(application, instance, f"{processes.end_in_words(status)} before it was ready")
         elif instance is application.current:
-            self._crashed(application, instance, status)
+            self._crashed(application, instance, worker, status)
         elif not instance.workers and instance in application.leaving:
             application.leaving.remove(instance)
             if instance.ready_since:
                 self.events.of_application(application.label, instance.key.revision, "has left")
 
-    def _crashed(self, application: Application, instance: Instance, status: int | None) -> None:
+    def _crashed(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Restart at once, then with growing pauses."""
         pause = PAUSES[min(application.crashes, len(PAUSES) - 1)]
         application.crashes += 1
         again = "restarted at once" if not pause else f"it is started again after a pause of {pause:.0f} s"
-        reason = f"a worker {processes.end_in_words(status)}; {again}"
+        end = f"did not start: {worker.reason}" if worker.reason else processes.end_in_words(status)
+        reason = f"a worker {end}; {again}"
         self.events.of_application(application.label, instance.key.revision, reason)
         if instance.workers:
             instance.fork_at = time.monotonic() + pause
@@ -216,13 +291,17 @@ class Fleet:
         known = application.present_failure()
         if known is None or known.reason != reason:
             self.events.of_application(application.label, instance.key.revision, f"did not start: {reason}")
-        application.newcomer = None
+        self._newcomer_gone(application)
         application.failure = Failure(instance.key, reason, detail, remedy)
         if patient:
             application.retry_at = time.monotonic() + 1.0
         else:
             self._pause(application)
-        self._leave(application, instance, signal.SIGKILL)
+        self.leave(application, instance, signal.SIGKILL)
+
+    def _newcomer_gone(self, application: Application) -> None:
+        application.newcomer = None
+        self.starters.discard(application.id)
 
     def _pause(self, application: Application) -> float:
         pause = PAUSES[min(application.crashes + 1, len(PAUSES) - 1)]
@@ -236,77 +315,37 @@ class Fleet:
         newcomer, old = application.newcomer, application.current
         if newcomer is None:
             return
-        application.current, application.newcomer, application.failure = newcomer, None, None
+        self._newcomer_gone(application)
+        self.forget_sleep(application)
+        application.current, application.failure, application.called = newcomer, None, False
+        newcomer.pulse = Pulse(time.monotonic())
+        application.note = f"Begun anew at {now_text()}: {newcomer.why}." if newcomer.why else ""
         seconds = time.monotonic() - newcomer.began
         verb = "replaces generation " + str(old.key.revision) if old else "is running"
         self.events.of_application(application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)")
         if old:
-            self._leave(application, old, signal.SIGTERM)
+            self.leave(application, old, signal.SIGTERM)
 
     def _discard(self, application: Application) -> None:
-        instance, application.newcomer = application.newcomer, None
+        instance = application.newcomer
+        self._newcomer_gone(application)
         if instance:
-            self._leave(application, instance, signal.SIGKILL)
+            self.leave(application, instance, signal.SIGKILL)
 
     def _drain_current(self, application: Application) -> None:
         instance, application.current = application.current, None
         if instance:
             self.events.of_application(application.label, instance.key.revision, "stopping")
-            self._leave(application, instance, signal.SIGTERM)
+            self.leave(application, instance, signal.SIGTERM)
 
-    def _leave(self, application: Application, instance: Instance, number: int) -> None:
+    def leave(self, application: Application, instance: Instance, number: int) -> None:
+        """Signal an instance's workers, and give them time to drain; those that hang are killed."""
         instance.deadline = time.monotonic() + DRAIN
         if instance.workers:
             application.leaving.append(instance)
+        hung = instance.hung
         for worker in list(instance.workers.values()):
             # Before it is ready a worker may not hear SIGTERM yet (replacement.md, section 6, trap 7).
-            hard = number == signal.SIGKILL or not worker.ready
+            hard = number == signal.SIGKILL or not worker.ready or worker.key in hung
             self.crew.signal(worker, signal.SIGKILL if hard else signal.SIGTERM)
             self.crew.note(application, instance, worker)
-
-    # Taking over from an earlier supervisor
-
-    def adopt(self, held: dict[str, Held]) -> None:
-        """Go on with what an earlier supervisor left: sockets, zygotes, workers."""
-        for key, kept in held.items():
-            kind, _, name = key.partition(":")
-            if kind == "socket":
-                listener = socket.socket(fileno=kept.fds.pop())
-                listener.setblocking(False)
-                self._application(int(name), kept.meta["label"]).listener = listener
-            wire.close_all(kept.fds)
-        alive = {key[7:]: kept.meta for key, kept in held.items() if key.startswith("worker:")}
-        for key, meta in alive.items():
-            self._adopt_worker(key, meta)
-        zygotes = {key: kept.meta for key, kept in held.items() if key.startswith("unix:zygote:")}
-        self.crew.adopt_zygotes(zygotes)
-
-    def _adopt_worker(self, key: str, meta: dict[str, Any]) -> None:
-        if not processes.is_alive(meta["pid"], meta["start"]):
-            self.keeper.drop(f"worker:{key}")
-            return
-        application = self._application(meta["app"], meta["label"])
-        spec = AppSpec.from_dict(meta["spec"])
-        worker = Worker(key, meta["pid"], meta["start"], meta["ready"])
-        leaving = meta["leaving"] or not meta["ready"]
-        instance = self._adopted_instance(application, Key(spec.revision, meta["python"]), spec, leaving=leaving)
-        self.crew.adopt(application, instance, worker)
-
-    def _adopted_instance(self, application: Application, key: Key, spec: AppSpec, *, leaving: bool) -> Instance:
-        now = time.monotonic()
-        known = application.leaving if leaving else [application.current] if application.current else []
-        for instance in known:
-            if instance.key == key:
-                return instance
-        instance = Instance(spec, key, began=now, deadline=now + DRAIN, ready_since=now)
-        newer = application.current is None or application.current.key.revision < key.revision
-        if leaving or not newer:
-            application.leaving.append(instance)
-            return instance
-        if application.current:
-            self._leave(application, application.current, signal.SIGTERM)
-        application.current = instance
-        return instance
-
-    def _application(self, app_id: int, label: str) -> Application:
-        return self.applications.setdefault(app_id, Application(app_id, label))

@@ -25,14 +25,20 @@ from gunicorn.config import Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import guard, loader
+from . import debugpage, frameworks, gauge, guard, health, loader, websockets
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
 
 GRACE = 30
+# What threads' stacks and the allocator's arenas take of the address space besides what is used (bytes).
+HEADROOM = 256 << 20
+# So long (seconds) WebSockets may stay open when the worker leaves; less where somebody waits for his edit.
+FAREWELL, DEBUG_FAREWELL = 10.0, 1.0
 # nginx closes idle connections after 1 s (front), so the worker never does; see replacement.md, section 2.
 KEEPALIVE = 75
 HEAD = 1 << 16
+# Built once, in the zygote: that costs 3 MB and 2 ms (replacement.md, section 5).
+_CONFIG = Config()
 
 
 class Ready:
@@ -116,6 +122,9 @@ class _SaysReady:
     """Say ready with the first heartbeat: by then the worker accepts, lifespan startup included."""
 
     ready: Ready
+    gauge: gauge.Gauge
+    open_sockets: websockets.WebSockets
+    farewell: float
     pid: int
     alive: bool
     init_process: Callable[[], None]
@@ -125,7 +134,8 @@ class _SaysReady:
     def notify(self) -> None:
         """Beat, and tell the supervisor the first time."""
         super().notify()  # type: ignore[misc]
-        self.ready.say({"ready": True})
+        self.gauge.beat()
+        self.ready.say({"ready": True, "modules": frameworks.seen()})
 
 
 class WsgiWorker(_SaysReady, EpollWorker):
@@ -166,8 +176,11 @@ class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
             server.close()
         deadline = self.loop.time() + GRACE
         await asyncio.sleep(0.05)  # What was accepted just now is counted a moment later.
+        goodbye = self.loop.time() + self.farewell
         while self.nr_conns and self.loop.time() < deadline:
             await asyncio.sleep(0.05)
+            if self.open_sockets.open and self.loop.time() > goodbye:
+                await self.open_sockets.close()
         self.alive = False
 
 
@@ -186,16 +199,19 @@ class _Application:
         return self.callable
 
 
-def run(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]) -> None:
+def run(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int], preloaded: frameworks.Preloaded) -> None:
     """Serve the application until told to go. Never returns.
 
-    ``fds`` has ``listener``, ``ready``, ``out`` and ``err``; this process owns them.
+    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``; this process owns them.
     """
     ready = Ready(fds["ready"])
     status = 1
     try:
+        page = gauge.Gauge(fds["gauge"])
+        os.close(fds["gauge"])
         _become(spec, base_environment, fds)
-        _serve(spec, fds["listener"], ready)
+        preloaded.unload_shadowed((spec.directory, *spec.python_path))
+        _serve(spec, fds["listener"], ready, page)
         status = 0
     except loader.LoadError as error:
         print(error.detail or f"{error}", file=sys.stderr, flush=True)
@@ -228,6 +244,9 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     _redirect(fds["out"], fds["err"])
     os.umask(0o027)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if spec.limits.memory:
+        # The supervisor measures and replaces; this stops what grows faster than it looks (getrlimit(2)).
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * spec.limits.memory + HEADROOM,) * 2)
     os.environ.clear()
     os.environ.update(base_environment)
     os.environ.update(spec.environment)
@@ -275,17 +294,20 @@ def _hide_stoa() -> None:
     vars(main).pop("__file__", None)
 
 
-def _serve(spec: AppSpec, listener: int, ready: Ready) -> None:
+def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> None:
     log = WorkerLog()
     application = loader.load(spec.directory, spec.module, spec.callable, spec.protocol.value)
-    guarded = guard.asgi(application) if spec.protocol is Protocol.ASGI else application
     config = _config(spec)
     sock = Listener(socket.socket(fileno=listener))
-    worker = WORKERS[spec.protocol](
-        0, os.getppid(), [sock], _Application(guarded), spec.limits.request_timeout, config, log
-    )
+    worker_class = WORKERS[spec.protocol]
+    open_sockets = websockets.WebSockets()
+    served = _wrapped(spec, application, open_sockets, page)
+    worker = worker_class(0, os.getppid(), [sock], _Application(served), spec.limits.request_timeout, config, log)
+    worker.open_sockets = open_sockets
+    worker.farewell = DEBUG_FAREWELL if spec.debug else FAREWELL
     worker.pid = os.getpid()
     worker.ready = ready
+    worker.gauge = page
     try:
         worker.init_process()
     finally:
@@ -295,12 +317,25 @@ def _serve(spec: AppSpec, listener: int, ready: Ready) -> None:
         ready.failed("the worker ended by itself")
 
 
+def _wrapped(spec: AppSpec, application: Any, open_sockets: websockets.WebSockets, page: gauge.Gauge) -> Any:
+    """Put everything of Stoa's around the application; the WSGI worker guards and counts by itself."""
+    if spec.protocol is Protocol.ASGI:
+        if spec.health_path:
+            application = health.asgi(application, spec)
+        served = open_sockets.noted(guard.asgi(debugpage.asgi(application) if spec.debug else application))
+        return gauge.asgi(served, page)
+    if spec.health_path:
+        health.check(application, spec)
+    return debugpage.wsgi(application) if spec.debug else application
+
+
 def _startup_words(error: str) -> str:
-    return re.sub(r"^(ASGI lifespan startup failed: )(Lifespan startup failed: )?", r"\1", error)
+    words = re.sub(r"^(ASGI lifespan startup failed: )(Lifespan startup failed: )?", r"\1", error)
+    return words.partition(": ")[2] if health.PATH in words else words
 
 
 def _config(spec: AppSpec) -> Config:
-    config = Config()
+    config = _CONFIG
     for name, value in {
         "threads": spec.limits.threads,
         "workers": spec.limits.processes_max,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import control, wire
+from .adoption import Adoption
 from .application import Application, Failure, now_text
 from .environments import Environment
 from .events import Events
@@ -27,6 +28,8 @@ from .plan import Key
 from .spec import AppSpec, Protocol, Route, State
 
 TICK = 1.0
+# While somebody may be editing an application with DEBUG that is awake.
+DEBUG_TICK = 0.4
 TIDY = 60.0
 # Answers are cut into packets of about this many applications.
 PART = 50
@@ -69,6 +72,7 @@ class Supervisor:
         self.counter: int | None = None
         self.specs: dict[int, AppSpec] = {}
         self.defaults: dict[str, str] = {}
+        self.known_routes: dict[int, tuple[AppSpec, Route]] = {}
         self.jobs: set[str] = set()
         self.pythons: dict[str, str] = {}
         self.unmade: dict[str, str] = {}
@@ -80,14 +84,14 @@ class Supervisor:
         """Work until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self.fleet.adopt(self.keeper.everything())
+        Adoption(self.fleet, self.keeper.everything()).take_over()
         server = wire.listen(self.run_dir / control.SOCKET)
         self.loop.watch(server, self._accept)
         self.loop.watch(self.keeper.sock, self._keeper_gone)
         self.events.say(f"supervisor {os.getpid()} runs")
         while not self.stopping:
             self.tick()
-            self.loop.wait(self.front.seconds_until_due(TICK))
+            self.loop.wait(self.front.seconds_until_due(DEBUG_TICK if self.fleet.edited_now else TICK))
 
     def _stop(self, _number: int, _frame: Any) -> None:
         self.stopping = True
@@ -147,7 +151,8 @@ class Supervisor:
         if spec.protocol is Protocol.FILES:
             application.wish_key = None
         else:
-            application.wish_key = Key(spec.revision, spec.interpreter or self._python(application, spec))
+            python = spec.interpreter or self._python(application, spec)
+            application.wish_key = Key(spec.revision, python, application.edition)
 
     def _own_directory(self, namespace: str) -> None:
         """Make the directory in which a namespace's database lies, for an interpreter that is not ours to make."""
@@ -210,6 +215,7 @@ class Supervisor:
         ]
         for app_id in gone:
             del self.fleet.applications[app_id]
+            self.known_routes.pop(app_id, None)
 
     # Routes
 
@@ -223,9 +229,13 @@ class Supervisor:
         spec = application.wish
         if spec is None or (spec.protocol is not Protocol.FILES and application.listener is None):
             return None
-        return self._route(application, spec)
+        failed = application.state is State.FAILED
+        known = self.known_routes.get(spec.id)
+        if known is None or known[0] is not spec or known[1].failed is not failed:
+            known = self.known_routes[spec.id] = (spec, self._route(spec, failed=failed))
+        return known[1]  # The same object each tick: a thousand are compared in no time.
 
-    def _route(self, application: Application, spec: AppSpec) -> Route:
+    def _route(self, spec: AppSpec, *, failed: bool) -> Route:
         files_only = spec.protocol is Protocol.FILES
         return Route(
             id=spec.id,
@@ -233,7 +243,7 @@ class Supervisor:
             host=spec.host,
             protocol=spec.protocol,
             socket="" if files_only else f"apps/{spec.id}.sock",
-            failed=application.state is State.FAILED,
+            failed=failed,
             open=spec.open,
             request_timeout=spec.limits.request_timeout,
             max_body=spec.limits.max_body,

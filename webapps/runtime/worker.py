@@ -27,12 +27,16 @@ from .wsgi_response import Exchange, refuse
 HEARTBEAT = 1.0
 DRAIN_STEP = 0.02
 HUNG = 75
+# So much longer (seconds) than a request may take it waits for the supervisor, who starts the next one first.
+LEFT_TO_SUPERVISOR = 5.0
 
 
 class EpollWorker(Worker):  # type: ignore[misc]
     """Serve WSGI to the front. ``cfg.root_path`` is the application's name, ``timeout`` how long a request may take."""
 
     ours = False
+    #: What counts requests for the supervisor (``gauge``), where somebody watches.
+    gauge: Any = None
     draining = False
     next_beat = 0.0
     trouble = ""
@@ -41,7 +45,7 @@ class EpollWorker(Worker):  # type: ignore[misc]
         """Serve until told to leave, then drain. Ends the process when it can no longer answer."""
         self.heads = Heads(base_environ(self.cfg), self.cfg.root_path)
         self.crew = Crew(self.sockets[0].sock, self.cfg.threads, self._answer, self._fail)
-        self.watch = Watch(self.crew.seats, float(self.timeout))
+        self.watch = Watch(self.crew.seats, self.timeout + (LEFT_TO_SUPERVISOR if self.gauge else 0.0))
         self.pace = Pace(self.crew)
         self.crew.open()
         while self.alive:
@@ -75,7 +79,15 @@ class EpollWorker(Worker):  # type: ignore[misc]
             return False
         except ClientGone:
             return False
-        return request is not None and Exchange(connection, request, self).run()
+        if request is None:
+            return False
+        if self.gauge is None:
+            return Exchange(connection, request, self).run()
+        self.gauge.begin()
+        try:
+            return Exchange(connection, request, self).run()
+        finally:
+            self.gauge.end()
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal or the time."""
@@ -104,7 +116,9 @@ class EpollWorker(Worker):  # type: ignore[misc]
         os.write(self.PIPE[1], b"!")
 
     def _look_after_threads(self) -> None:
-        """End the process, so that it is replaced, when its threads are all hung or one is lost."""
+        """Show what goes on; end the process, so that it is replaced, when its threads are all hung."""
+        if self.gauge and self.watch.came_on():
+            self.gauge.moved()
         if self.watch.all_hung():
             self._fail(f"all {len(self.crew.seats)} threads were busy for more than {self.timeout} s")
             print(*self.watch.where(), sep="\n", file=sys.stderr, flush=True)
@@ -129,6 +143,7 @@ class Watch:
         self.timeout = timeout
         self.seen: list[tuple[int, int]] = [(0, 0)] * len(seats)
         self.since = [time.monotonic()] * len(seats)
+        self.progress: list[tuple[int, int]] = []
 
     def all_hung(self) -> bool:
         """Say whether no thread has come on for longer than a request may take; ask about once a second."""
@@ -139,6 +154,14 @@ class Watch:
             if state != self.seen[number] or state == (0, 0):
                 self.seen[number], self.since[number] = state, now
         return bool(self.timeout) and all(now - since > self.timeout for since in self.since)
+
+    def came_on(self) -> bool:
+        """Say whether a thread has come on with what it has in hand since this was asked last."""
+        before, self.progress = (
+            self.progress,
+            [(id(seat.connection), seat.connection.progress) for seat in self.seats if seat.connection],
+        )
+        return self.progress != before
 
     def where(self) -> Iterator[str]:
         """Say in which lines the threads are."""

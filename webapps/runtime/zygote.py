@@ -5,10 +5,12 @@ of Stoa's checkout gets onto ``sys.path``. Runs under any CPython from 3.10.
 
 It answers packets on its listening socket:
 
-1. ``{"do": "fork", "key", "spec", "environment"}`` with the descriptors listener, ready, out, err:
+1. ``{"do": "fork", "key", "spec", "environment"}`` with the descriptors listener, ready, out, err, gauge:
    forks a worker and answers ``{"forked": key, "pid", "start"}``.
-2. ``{"do": "list"}``: answers ``{"children": {pid: key}}``.
-3. ``{"do": "leave"}``: ends when no child is left.
+2. ``{"do": "import", "modules": [...]}``: imports those that are safe to import before anything is configured, so
+   that workers begin with them.
+3. ``{"do": "list"}``: answers ``{"children": {pid: key}}``.
+4. ``{"do": "leave"}``: ends when no child is left.
 
 and tells every caller ``{"ended": pid, "key", "status"}``. SIGTERM: SIGTERM for the children, then it waits for
 them ``GRACE`` seconds, kills what is left and ends.
@@ -26,7 +28,7 @@ import sys
 import time
 from typing import Any
 
-FDS = ("listener", "ready", "out", "err")
+FDS = ("listener", "ready", "out", "err", "gauge")
 GRACE = 12.0
 
 
@@ -46,9 +48,10 @@ class Zygote:
     """Fork on demand, reap, and tell."""
 
     def __init__(self, listener: socket.socket) -> None:
-        from stoa_runtime import instance, spec, wire  # type: ignore[import-not-found]
+        from stoa_runtime import frameworks, instance, spec, wire  # type: ignore[import-not-found]
 
         self.instance, self.spec, self.wire = instance, spec, wire
+        self.preloaded = frameworks.Preloaded()
         self.listener = listener
         self.callers: set[socket.socket] = set()
         self.children: dict[int, str] = {}
@@ -118,6 +121,10 @@ class Zygote:
         request, fds = received
         if request["do"] == "fork":
             self._fork(caller, request, fds)
+        elif request["do"] == "import":
+            self.preloaded.load(request["modules"])
+            gc.collect()
+            gc.freeze()
         elif request["do"] == "list":
             self._tell(caller, {"children": {str(pid): key for pid, key in self.children.items()}})
         elif request["do"] == "leave":
@@ -143,7 +150,7 @@ class Zygote:
                 os.close(fd)
             spec = self.spec.AppSpec.from_dict(request["spec"])
             environment = {**self.environment, **request["environment"]}
-            self.instance.run(spec, environment, dict(zip(FDS, fds, strict=True)))
+            self.instance.run(spec, environment, dict(zip(FDS, fds, strict=True)), self.preloaded)
         finally:
             os._exit(70)
 

@@ -43,6 +43,13 @@ class Zygote:
         """Ask for a worker; ``fds`` are listener, ready, out, err. Raises OSError where the zygote has gone."""
         wire.send(self.sock, {"do": "fork", "key": key, "spec": spec, "environment": dict(environment)}, fds)
 
+    def preload(self, modules: list[str]) -> None:
+        """Have modules imported; workers that are forked later begin with them."""
+        try:
+            wire.send(self.sock, {"do": "import", "modules": modules})
+        except OSError:
+            pass  # It has gone, which its closed socket tells; the next one is told again.
+
     def ask_for_children(self) -> None:
         """Ask which workers it has; the answer comes as a message."""
         wire.send(self.sock, {"do": "list"})
@@ -56,6 +63,7 @@ class Zygotes:
         self.keeper = keeper
         self.watch = watch
         self.by_python: dict[str, Zygote] = {}
+        self.learnt: dict[str, list[str]] = {}
 
     def get(self, python: str) -> Zygote:
         """Return the zygote of an interpreter (absolute path), started if there is none. Raises OSError."""
@@ -63,7 +71,20 @@ class Zygotes:
         if zygote is None:
             zygote = self._start(python)
             self._enter(zygote)
+            if python in self.learnt:
+                zygote.preload(self.learnt[python])
         return zygote
+
+    def learn(self, python: str, modules: list[str]) -> None:
+        """Have an interpreter's zygote import what its applications are seen to use, and remember it."""
+        known = self.learnt.get(python, [])
+        fresh = [name for name in modules if name not in known]
+        zygote = self.by_python.get(python)
+        if not fresh or zygote is None:
+            return
+        self.learnt[python] = known + fresh
+        self.keeper.hold(f"learnt:{python}", {"modules": self.learnt[python]})
+        zygote.preload(fresh)
 
     def _start(self, python: str) -> Zygote:
         if not os.access(python, os.X_OK):
@@ -104,6 +125,8 @@ class Zygotes:
         gone = [zygote for python, zygote in self.by_python.items() if python not in used]
         for zygote in gone:
             self.forget(zygote)
+            if self.learnt.pop(zygote.python, None):
+                self.keeper.drop(f"learnt:{zygote.python}")
         return gone
 
     def dead(self) -> list[Zygote]:

@@ -1,0 +1,76 @@
+"""The page that a worker and the supervisor share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from webapps.runtime import gauge
+
+
+@pytest.fixture
+def pages() -> Iterator[tuple[gauge.Gauge, gauge.Gauge]]:
+    """The worker's view and the supervisor's."""
+    fd = gauge.make()
+    yield gauge.Gauge(fd), gauge.Gauge(fd)
+    os.close(fd)
+
+
+Pages = tuple[gauge.Gauge, gauge.Gauge]
+
+
+def test_the_supervisor_reads_what_the_worker_counts(pages: Pages) -> None:
+    worker, supervisor = pages
+
+    worker.begin()
+    worker.begin()
+    worker.end()
+    worker.moved()
+    worker.beat()
+
+    assert (supervisor.begun, supervisor.ended, supervisor.movements) == (2, 1, 1)
+    assert supervisor.last_beat > 0
+
+
+def test_threads_lose_no_count(pages: Pages) -> None:
+    worker, supervisor = pages
+
+    def work() -> None:
+        for _number in range(20_000):
+            worker.begin()
+            worker.end()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert supervisor.begun == supervisor.ended == 80_000
+
+
+def test_an_application_cannot_shrink_the_page_under_its_reader(pages: Pages) -> None:
+    fd = gauge.make()
+    with pytest.raises(PermissionError):
+        os.ftruncate(fd, 0)
+    os.close(fd)
+
+
+def test_an_asgi_request_lasts_as_long_as_its_call_and_lifespan_is_none(pages: Pages) -> None:
+    worker, supervisor = pages
+    seen = []
+
+    async def application(_scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(supervisor.begun - supervisor.ended)
+
+    served = gauge.asgi(application, worker)
+    for kind in ("lifespan", "http", "websocket"):
+        asyncio.run(served({"type": kind}, None, None))  # type: ignore[arg-type]
+
+    assert seen == [0, 1, 1]
+    assert (supervisor.begun, supervisor.ended) == (2, 2)

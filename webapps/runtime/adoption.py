@@ -1,0 +1,91 @@
+"""Go on with what an earlier supervisor left: sockets, sleepers, zygotes, workers, as the keeper remembers them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from typing import Any
+
+from . import processes, wire
+from .application import Application, Instance, Worker, least
+from .fleet import DRAIN, Fleet
+from .gauge import Gauge
+from .keeper import Held
+from .plan import Key
+from .pulse import Pulse
+from .spec import AppSpec
+
+
+class Adoption:
+    """One supervisor's taking over."""
+
+    def __init__(self, fleet: Fleet, held: dict[str, Held]) -> None:
+        self.fleet = fleet
+        self.held = held
+
+    def take_over(self) -> None:
+        """Take what is held, in the order in which one needs the other."""
+        for key, kept in self._of_kind("socket"):
+            listener = socket.socket(fileno=kept.fds.pop())
+            listener.setblocking(False)
+            self._application(int(key), kept.meta["label"]).listener = listener
+        for key, kept in self._of_kind("asleep"):
+            self._sleeper(self._application(int(key), kept.meta["label"]), Key(**kept.meta["key"]))
+        for key, kept in self._of_kind("learnt"):
+            self.fleet.crew.zygotes.learnt[key] = kept.meta["modules"]
+        for key, kept in self._of_kind("worker"):
+            self._worker(key, kept.meta)
+        zygotes = {f"unix:{key}": kept.meta for key, kept in self._of_kind("unix") if key.startswith("zygote:")}
+        for kept in self.held.values():
+            wire.close_all(kept.fds)
+        self.fleet.crew.adopt_zygotes(zygotes)
+
+    def _of_kind(self, kind: str) -> list[tuple[str, Held]]:
+        found = ((key.partition(":"), kept) for key, kept in self.held.items())
+        return [(name, kept) for (first, _colon, name), kept in found if first == kind]
+
+    def _sleeper(self, application: Application, key: Key) -> None:
+        application.edition = key.edition
+        if application.listener:
+            self.fleet.watch_sleeper(application, key)
+
+    def _worker(self, key: str, meta: dict[str, Any]) -> None:
+        if not processes.is_alive(meta["pid"], meta["start"]):
+            self.fleet.keeper.drop(f"worker:{key}")
+            return
+        application = self._application(meta["app"], meta["label"])
+        application.edition = max(application.edition, meta["edition"])
+        spec = AppSpec.from_dict(meta["spec"])
+        worker = Worker(key, meta["pid"], meta["start"], meta["ready"], lifetime=meta["lifetime"])
+        page = self.held.get(f"gauge:{key}")
+        worker.gauge = Gauge(page.fds[0]) if page else None
+        leaving = meta["leaving"] or not meta["ready"]
+        generation = Key(spec.revision, meta["python"], meta["edition"])
+        instance = self._instance(application, generation, spec, leaving=leaving)
+        self.fleet.crew.adopt(application, instance, worker)
+        instance.target = max(least(spec), len(instance.workers))
+
+    def _instance(self, application: Application, key: Key, spec: AppSpec, *, leaving: bool) -> Instance:
+        now = time.monotonic()
+        known = application.leaving if leaving else [application.current] if application.current else []
+        for instance in known:
+            if instance.key == key:
+                return instance
+        instance = Instance(spec, key, began=now, deadline=now + DRAIN, ready_since=now, pulse=Pulse(now))
+        current = application.current
+        newer = current is None or _order(current.key) < _order(key)
+        if leaving or not newer:
+            application.leaving.append(instance)
+            return instance
+        if current:
+            self.fleet.leave(application, current, signal.SIGTERM)
+        application.current = instance
+        return instance
+
+    def _application(self, app_id: int, label: str) -> Application:
+        return self.fleet.applications.setdefault(app_id, Application(app_id, label))
+
+
+def _order(key: Key) -> tuple[int, int]:
+    return key.revision, key.edition

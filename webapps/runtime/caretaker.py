@@ -1,0 +1,66 @@
+"""Look after the applications that are awake: read their gauges, and say who is to be begun anew and why."""
+
+from __future__ import annotations
+
+from . import edits, processes
+from .application import Application, Instance, Worker
+from .events import Events
+from .pulse import Beat, Pulse, Reading
+
+# After a replacement for its own sake failed, the next one waits so long (seconds).
+PATIENCE = 60.0
+
+
+class Caretaker:
+    """Feel the pulse of what serves, once a tick."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+
+    def look_after(self, application: Application, now: float) -> None:
+        """Take one reading, and change what is wished where that is called for."""
+        instance = application.current
+        if instance is None or instance.pulse is None:
+            return
+        self._feel(instance, instance.pulse, now)
+        instance.target = instance.pulse.target(instance.target, instance.spec.limits, now)
+        why = self._edited(application, instance) or self._complaint(application, instance, instance.pulse, now)
+        if why:
+            self.events.of_application(application.label, instance.key.revision, f"begins anew: {why}")
+            application.renew(why)
+
+    def _feel(self, instance: Instance, pulse: Pulse, now: float) -> None:
+        readings = {}
+        for worker in instance.workers.values():
+            if worker.ready and worker.gauge:
+                pulse.beats.setdefault(worker.key, Beat(worker.lifetime))
+                readings[worker.key] = _reading(instance, worker)
+        pulse.feel(readings, instance.spec.limits, instance.spec.protocol, now)
+
+    def _edited(self, application: Application, instance: Instance) -> str:
+        if not instance.spec.debug:
+            return ""
+        before, application.files = application.files, edits.stamp(instance.spec)
+        return "its files were edited" if before not in (0, application.files) else ""
+
+    def _complaint(self, application: Application, instance: Instance, pulse: Pulse, now: float) -> str:
+        key, words = pulse.complaint(instance.spec.limits, instance.spec.protocol, now)
+        if not key or application.newcomer or now < application.renew_at:
+            return ""  # It is being replaced anyway, or what was to replace it did not start a moment ago.
+        application.renew_at = now + PATIENCE
+        return f"process {instance.workers[key].pid}: {words}"
+
+
+def _reading(instance: Instance, worker: Worker) -> Reading:
+    gauge, limits = worker.gauge, instance.spec.limits
+    assert gauge
+    ended = gauge.ended  # Before what has begun, so that a request in between counts as busy.
+    many = limits.processes_max > 1
+    return Reading(
+        begun=gauge.begun,
+        ended=ended,
+        movements=gauge.movements,
+        beat=gauge.last_beat,
+        memory=processes.memory(worker.pid, limits.memory) if limits.memory else 0,
+        cpu=processes.cpu_seconds(worker.pid) if many else 0.0,
+    )

@@ -1,0 +1,162 @@
+"""The page of an application with DEBUG whose exception reached the server: the traceback, and nothing that runs code.
+
+Runs inside the application's process under any CPython from 3.10, so it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+# A response with status 500 is held back up to this size: an exception may follow it (Starlette raises it again).
+HELD = 1 << 20
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
+pre {{ overflow-x: auto; padding: 1rem; border: 1px solid #8886; border-radius: .4rem; font-size: .85rem }}
+h1 {{ font-size: 1.3rem; overflow-wrap: anywhere }} p {{ opacity: .8 }}
+</style></head><body><h1>{title}</h1><p>{request}</p><pre>{text}</pre>
+<p>This page is shown because DEBUG is ticked for this application. Save the mended file and load the page again.</p>
+</body></html>
+"""
+
+
+def _traceback(error: BaseException) -> str:
+    """Format an exception without the frames of Stoa's own that stand before the application's."""
+    frames = error.__traceback__
+    while frames and frames.tb_next and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def page(error: BaseException, request: str, accept: str) -> tuple[list[tuple[str, str]], bytes]:
+    """Return headers and body: a page for a browser, plain text for who does not accept one."""
+    text = _traceback(error)
+    if "text/html" in accept:
+        title = html.escape("".join(traceback.format_exception_only(type(error), error)).strip()[:500])
+        text, kind = _PAGE.format(title=title, request=html.escape(request), text=html.escape(text)), "text/html"
+    else:
+        kind = "text/plain"
+    body = text.encode(errors="backslashreplace")
+    headers = [
+        ("Content-Type", f"{kind}; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+    ]
+    return headers, body
+
+
+def wsgi(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Show the exceptions of a WSGI application, as long as nothing of its response has been sent."""
+
+    def debugged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        try:
+            response = application(environ, start_response)
+        except Exception as error:
+            return _answer(error, environ, start_response)
+        if isinstance(response, environ["wsgi.file_wrapper"]):
+            return response
+        return _Debugged(response, environ, start_response)
+
+    return debugged
+
+
+def _answer(error: Exception, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    print(_traceback(error), file=sys.stderr, end="", flush=True)
+    request = f"{environ['REQUEST_METHOD']} {environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+    headers, body = page(error, request, environ.get("HTTP_ACCEPT", ""))
+    start_response("500 Internal Server Error", headers, sys.exc_info())  # Raises again if it is too late (PEP 3333).
+    return [body]
+
+
+class _Debugged:
+    """A response whose exception becomes a page where its first part has not been sent."""
+
+    def __init__(self, response: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
+        self.response = response
+        self.environ = environ
+        self.start_response = start_response
+
+    def __iter__(self) -> Iterator[bytes]:
+        sent = False
+        try:
+            for part in self.response:
+                yield part
+                sent = True
+        except Exception as error:
+            if sent:
+                raise
+            yield from _answer(error, self.environ, self.start_response)
+
+    def close(self) -> None:
+        """Close the application's response, as PEP 3333 demands."""
+        if hasattr(self.response, "close"):
+            self.response.close()
+
+
+def asgi(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Show the exceptions of an ASGI application in place of an answer with status 500."""
+
+    async def debugged(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+        answer = _Answer(send)
+        try:
+            await application(scope, receive, answer.send)
+        except Exception as error:
+            if answer.begun:
+                raise
+            print(_traceback(error), file=sys.stderr, end="", flush=True)
+            await _send_page(error, scope, send)
+        else:
+            await answer.let_go()
+
+    return debugged
+
+
+class _Answer:
+    """Pass on what the application sends; hold an answer with status 500 back until it is known what follows."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        self.pass_on = send
+        self.held: list[dict[str, Any]] = []
+        self.size = 0
+        self.begun = False
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take a message of the application's."""
+        holds = bool(self.held) or (message["type"] == "http.response.start" and message["status"] == 500)
+        if self.begun or not holds:
+            self.begun = True
+            await self.pass_on(message)
+            return
+        self.held.append(message)
+        self.size += len(message.get("body", b""))
+        if self.size > HELD:
+            await self.let_go()
+
+    async def let_go(self) -> None:
+        """Send what was held back."""
+        held, self.held = self.held, []
+        self.begun = self.begun or bool(held)
+        for message in held:
+            await self.pass_on(message)
+
+
+async def _send_page(error: Exception, scope: Any, send: Any) -> None:
+    accept = _header(scope["headers"], b"accept")
+    headers, body = page(error, f"{scope['method']} {scope['path']}", accept)
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": 500, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in headers if name == wanted), "")
