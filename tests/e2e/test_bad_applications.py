@@ -129,3 +129,12 @@ def test_whoever_came_while_it_was_starting_is_not_kept_waiting_when_it_fails(st
 
     assert "The application is not running" in answer.text
     stoa.merge(f"DeleteApplication:Name={name}")
+
+
+def test_one_that_leaves_a_process_behind_while_it_is_imported_is_live(stoa: Stoa) -> None:
+    source = "import os, time\nif os.fork() == 0:\n    time.sleep(600)\n" + hello()["app.py"]
+    stoa.create("/bad/forks", stoa.write("bad/forks", {"app.py": source}))
+
+    stoa.eventually("/bad/forks/", text="hello")
+
+    stoa.merge("DeleteApplication:Name=/bad/forks")

@@ -205,7 +205,7 @@ class Crew:
     # What workers say
 
     def _ready_says(self, key: str) -> None:
-        """Read what a newcomer says; all of it is there when it has closed its end."""
+        """Read what a newcomer says, to its end: a process that the application forked may hold the pipe open."""
         known = self.workers.get(key)
         if known is None:
             return
@@ -215,14 +215,13 @@ class Crew:
         except BlockingIOError:
             data = b""  # A process that the application forked holds the other end: what was said is all.
         worker.message += data
-        if not data:
+        message = _whole(worker.message)
+        if message or not data:
             self._close_ready(worker)
-            self._heard(*known)
+            self._heard(*known, message)
 
-    def _heard(self, application: Application, instance: Instance, worker: Worker) -> None:
-        try:
-            message = json.loads(worker.message)
-        except ValueError:
+    def _heard(self, application: Application, instance: Instance, worker: Worker, message: dict[str, Any]) -> None:
+        if not message:
             return  # It said nothing: it ends, or has closed what is not its own. Its end or the deadline tells.
         if not message["ready"]:
             worker.reason = message["reason"]
@@ -293,3 +292,12 @@ class Crew:
         self.loop.unwatch(fd)
         os.close(fd)
         self._ended(key, None)
+
+
+def _whole(message: bytes) -> dict[str, Any]:
+    """Return what a newcomer has said, {} where that is not all of it."""
+    try:
+        said = json.loads(message)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
