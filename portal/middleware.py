@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 
 from .views import csrf_failure
 
@@ -56,12 +57,18 @@ class OneSessionCookie:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Count them as they were sent: Django keeps one of each name."""
+        """Count them as they were sent: Django keeps one of each name. Where there are two, neither counts.
+
+        Sent to the sign-in page, which may get one cookie alone, somebody would be sent back at once: so it is said
+        here, and the browser is asked to forget both (Clear-Site-Data).
+        """
         pairs = request.META.get("HTTP_COOKIE", "").split(";")
         names = [pair.partition("=")[0].strip() for pair in pairs]
-        if names.count(settings.SESSION_COOKIE_NAME) > 1:
-            request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
-        return self.get_response(request)
+        if names.count(settings.SESSION_COOKIE_NAME) <= 1:
+            return self.get_response(request)
+        page = HttpResponse(render_to_string("portal/two_cookies.html"), status=400)
+        page["Clear-Site-Data"] = '"cookies"'
+        return page
 
 
 class OwnPagesOnly:
