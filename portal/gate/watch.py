@@ -62,7 +62,7 @@ class Watch:
         except Exception as error:
             if not self.trouble:
                 print(f"the database does not answer the gate: {error}", file=sys.stderr, flush=True)
-            self.trouble = str(error)
+            self.trouble = str(error) or repr(error)
             return
         self.trouble, self.confirmed = "", begun
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -138,3 +139,17 @@ def test_one_that_leaves_a_process_behind_while_it_is_imported_is_live(stoa: Sto
     stoa.eventually("/bad/forks/", text="hello")
 
     stoa.merge("DeleteApplication:Name=/bad/forks")
+
+
+def test_those_that_hang_at_their_start_do_not_keep_the_others_from_starting(stoa: Stoa) -> None:
+    directory = stoa.write("bad/hung", {"app.py": "import time\ntime.sleep(600)\n"})
+    names = [f"/bad/hung{number}" for number in range(os.cpu_count() or 1)]
+    for name in names:
+        stoa.create(name, directory)
+    wait_for(lambda: all(stoa.status()[name]["pids"] for name in names), 20, lambda: str(stoa.status()))
+
+    stoa.create("/bad/behind", stoa.write("bad/behind", hello()))
+
+    wait_for(lambda: "waits for its turn" in stoa.status()["/bad/behind"]["reason"], 5, lambda: str(stoa.status()))
+    stoa.eventually("/bad/behind/", text="hello", timeout=40)
+    stoa.merge(*(f"DeleteApplication:Name={name}" for name in names))

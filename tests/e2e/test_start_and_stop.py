@@ -102,3 +102,16 @@ def test_a_second_start_in_the_same_home_is_refused() -> None:
         assert stoa.process and stoa.process.poll() is None
         stoa.process.send_signal(signal.SIGTERM)
         assert stoa.process.wait(30) == 0
+
+
+def test_a_wrong_setting_is_one_line_with_the_remedy() -> None:
+    stoa = Stoa(STOA_URL="shop.example.com")
+
+    done = serve(stoa, "--port", str(free_port()), "--portal-port", str(free_port()))
+
+    stoa.__exit__()
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Warning:")]
+    assert len(lines) == 1, done.stderr
+    assert "STOA_URL" in lines[0] and "for example https://apps.example.com." in lines[0]
+    assert done.stdout == ""

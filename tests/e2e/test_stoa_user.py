@@ -40,7 +40,8 @@ def can(path):
 def application(environ, start_response):
     home = environ["HTTP_X_HOME"]
     start_response("200 OK", [("Content-Type", "application/json")])
-    names = (".", "db.sqlite3", "secret_key", "log/WSGI.log", "log/messages.log", "run", "run/keeper.sock", "run/keeper.json")
+    names = (".", "db.sqlite3", "secret_key", "log", "log/WSGI.log", "log/messages.log",
+             "run", "run/apps", "run/keeper.sock", "run/keeper.json")
     open("written", "w").close()
     return [json.dumps({
         "ids": [os.getuid(), os.geteuid(), os.getgid(), os.getegid(), *os.getgroups()],

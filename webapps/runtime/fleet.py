@@ -26,6 +26,9 @@ from .pulse import Pulse
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
 DRAIN = 35.0
+# A start that takes longer than this (seconds) waits rather than works: others have their turn.
+TURN = 10.0
+WAITS = "it waits for its turn: others are starting"
 
 
 class Fleet:
@@ -173,9 +176,18 @@ class Fleet:
 
     # Starting
 
+    def starting(self) -> int:
+        """Count the instances that are not ready yet, those apart that have had their turn."""
+        oldest = time.monotonic() - TURN
+        newcomers = (self.applications[app_id].newcomer for app_id in self.starters if app_id in self.applications)
+        return sum(1 for newcomer in newcomers if newcomer and newcomer.began > oldest)
+
     def _start(self, application: Application) -> None:
         spec, key = application.wish, application.wish_key
-        if spec is None or key is None or not key.python or len(self.starters) >= self.at_once:
+        if spec is None or key is None or not key.python:
+            return
+        application.waiting = "" if self.starting() < self.at_once else WAITS
+        if application.waiting:
             return
         now = time.monotonic()
         application.watched = last_change(spec.directory)
@@ -192,7 +204,8 @@ class Fleet:
         if not application.present_failure():
             self.events.of_application(application.label, key.revision, "wakes" if application.called else "starting")
         for _number in range(instance.target):
-            self.crew.fork(application, instance)
+            if application.newcomer is instance:  # One that could not be forked has ended it.
+                self.crew.fork(application, instance)
 
     def _target(self, application: Application) -> int:
         """Return how many workers a newcomer has: as many as what it replaces, as far as its limits allow."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from django.conf import settings
+from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -94,6 +95,9 @@ class Command(BaseCommand):
             for name in DIRECTORIES:
                 (home / name).mkdir(parents=True, exist_ok=True)
             (home / "run").chmod(0o711 if user else 0o700)
+            if user:  # It finds its sockets and its log by their names, and lists nobody else's.
+                for name in ("log", "run/apps"):
+                    (home / name).chmod(0o711)
             self._give(home, user)
             (home / ".writable").touch()
             (home / ".writable").unlink()
@@ -164,12 +168,21 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _prepare(self, serving: Serving) -> None:
+        self._check_settings()
         umask = os.umask(0o077)
-        call_command("check", verbosity=0)
         call_command("migrate", interactive=False, verbosity=0)
         os.umask(umask)
         beyond = not is_loopback(serving.apps_address[0])
         firststart.prepare(Path(serving.home), self.stdout.write, serving.user, beyond=beyond)
+
+    def _check_settings(self) -> None:
+        """Say what is wrong with the settings, in one line that ends the start where it is an error."""
+        found = [message for message in checks.run_checks() if not message.is_silenced()]
+        for message in found:
+            if not message.is_serious():
+                self.stderr.write(f"Warning: {_in_one_line(message)}")
+        if serious := [_in_one_line(message) for message in found if message.is_serious()]:
+            raise CommandError(" ".join(serious))
 
     def _become_keeper(self, serving: Serving, lock: int, sockets: dict[str, socket.socket]) -> NoReturn:
         serving.write()
@@ -253,6 +266,10 @@ class Command(BaseCommand):
             *("--forwarded-allow-ips", "*", "--no-control-socket"),
         ]
         return {"name": name, "argv": argv, "environment": environment, "inherit": [f"unix:{name}"]}
+
+
+def _in_one_line(message: checks.CheckMessage) -> str:
+    return " ".join(f"{message.msg} {message.hint or ''}".split())
 
 
 def _port(text: str) -> int:
