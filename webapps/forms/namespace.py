@@ -25,7 +25,7 @@ HELP = {
     "Stored with its password: prefer a secret variable DATABASE_URL where others read this page.",
     "environment": "Names with values for all its applications. A secret’s value is never shown again.",
     "roots": "Directories below which its applications may live, one to a line. Administrators may use any.",
-    "os_user": "The user that its processes run as. Blank: the one that Stoa runs as.",
+    "os_user": "Kept, and does not act yet: its processes run as the user that Stoa runs as, or STOA_USER.",
 }
 
 
