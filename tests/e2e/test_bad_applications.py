@@ -151,5 +151,5 @@ def test_those_that_hang_at_their_start_do_not_keep_the_others_from_starting(sto
     stoa.create("/bad/behind", stoa.write("bad/behind", hello()))
 
     wait_for(lambda: "waits for its turn" in stoa.status()["/bad/behind"]["reason"], 5, lambda: str(stoa.status()))
-    stoa.eventually("/bad/behind/", text="hello", timeout=40)
+    stoa.eventually("/bad/behind/", text="hello", deadline=40)
     stoa.merge(*(f"DeleteApplication:Name={name}" for name in names))
