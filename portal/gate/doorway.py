@@ -83,10 +83,12 @@ class Doorway:
             cookie_line(tokens.NONCE, "", "/-/enter", 0, secure=secure),
             cookie_line(tokens.HERE, here([*known, key]), "/-/", LONGEST, secure=secure),
         ]
-        if how is How.PASSWORD:
+        if how is How.PASSWORD or door.host:
             token = new_token(person, key, how, began, now, snapshot.session_timeout)
             cookies.append(self.keeper.session_cookie(door, token, secure=secure))
-        if door.methods & snapshot.allowed & LOGIN_COOKIE:
+        # Not on a Host of an application's own, where its service worker sees what is sent back: there the portal is
+        # asked again when the session has ended.
+        if door.methods & snapshot.allowed & LOGIN_COOKIE and not door.host:
             token = new_token(person, key, How.LOGIN_COOKIE, began, now, snapshot.login_cookie_expires)
             cookies.append(self.keeper.login_cookie(token, secure=secure))
         return cookies

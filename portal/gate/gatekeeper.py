@@ -112,7 +112,8 @@ class Gatekeeper:
         now = time.time()
         name = session_cookie(door)
         session = self.token(snapshot, header, name, now)
-        login = self.token(snapshot, header, tokens.LOGIN, now)
+        # A login cookie is for the origin that applications share; one with a Host of its own can have taken it there.
+        login = None if door.host else self.token(snapshot, header, tokens.LOGIN, now)
         decision = decide(
             door,
             snapshot.allowed,

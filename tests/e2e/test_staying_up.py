@@ -26,6 +26,7 @@ def applications(stoa: Stoa) -> Stoa:
     """Three applications that run."""
     for name, (source, protocol) in NAMES.items():
         stoa.create(name, stoa.write(name[1:], {"app.py": source}), WSGIType=protocol)
+        stoa.set(name, processes_max=1)  # What is started because of the load is another test's.
         stoa.eventually(f"{name}/")
     return stoa
 

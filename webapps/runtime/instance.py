@@ -34,7 +34,7 @@ GRACE = 30
 HEADROOM = 256 << 20
 # So long (seconds) WebSockets may stay open when the worker leaves; less where somebody waits for his edit.
 FAREWELL, DEBUG_FAREWELL = 10.0, 1.0
-# nginx closes idle connections after 1 s (front), so the worker never does; see replacement.md, section 2.
+# nginx closes idle connections soon (front_routes), so the worker never does; see replacement.md, section 2.
 KEEPALIVE = 75
 HEAD = 1 << 16
 # Built once, in the zygote: that costs 3 MB and 2 ms (replacement.md, section 5).
