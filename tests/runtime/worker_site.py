@@ -158,7 +158,7 @@ class WorkerSite:
         )
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.path))
-        self.listener.listen(128)
+        self.listener.listen(2048)  # As the supervisor does: whoever connects beyond it is refused (unix(7), EAGAIN).
         self.processes: list[subprocess.Popen[bytes]] = []
         self.gauge: gauge.Gauge
 
