@@ -10,10 +10,13 @@ from django.core import signing
 from django.test import Client
 
 from portal.gate.entry import SALT, TICKET_LASTS, NotAdmitted, Ticket, digest, exchange
+from portal.gate.tokens import cookie_of_nonce
 from webapps.models import EntryCode, Options, SignIn, WebApp
 
 PASSWORD, LOGIN_COOKIE = 32, 16384
 ORIGIN = "http://apps.example:8000"
+#: The cookies of the browser that asked with the nonce "nonce".
+KNOWN = f"a=b; {cookie_of_nonce(digest('nonce'))}=nonce"
 GIVEN = {"username": "ida", "password": "right of ida"}
 
 
@@ -68,7 +71,7 @@ def ended(code: str) -> bool:
 
 
 def test_a_password_gives_a_code_that_leads_back(shared: WebApp, stranger: Client) -> None:
-    admitted = exchange(sign_in(stranger, shared), "nonce")
+    admitted = exchange(sign_in(stranger, shared), KNOWN)
 
     assert (admitted.sign_in.user.username, admitted.webapp, admitted.way_back) == ("ida", shared, "/csp/notes/a?b")
     assert admitted.how == "p"
@@ -94,7 +97,7 @@ def test_a_disabled_user_gets_none(shared: WebApp, stranger: Client) -> None:
 
 def test_a_sign_in_is_shared_where_login_cookie_is_allowed(shared: WebApp, stranger: Client) -> None:
     sign_in(stranger, shared)
-    admitted = exchange(code_of(stranger.get(page(shared))), "nonce")
+    admitted = exchange(code_of(stranger.get(page(shared))), KNOWN)
 
     assert admitted.how == "l"
     assert SignIn.objects.count() == 1
@@ -113,7 +116,7 @@ def test_somebody_signed_in_can_be_somebody_else(shared: WebApp, stranger: Clien
     second = code_of(stranger.post(page(shared) + "&again=1", {"username": "bob", "password": "right of bob"}))
 
     assert ended(first)
-    assert exchange(second, "nonce").sign_in.user.username == "bob"
+    assert exchange(second, KNOWN).sign_in.user.username == "bob"
 
 
 @pytest.mark.parametrize("again", ["", "&again=1"])
@@ -127,7 +130,7 @@ def test_signing_out_of_the_portal_ends_all_that_was_entered_by_it(
     assert [ended(code) for code in codes] == [True, True]
     for code in codes:
         with pytest.raises(NotAdmitted):
-            exchange(code, "nonce")
+            exchange(code, KNOWN)
 
 
 def test_password_alone_before_the_portal_ends_with_it(alone: WebApp, strict: Client) -> None:

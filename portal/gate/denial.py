@@ -71,12 +71,11 @@ class Denials:
         # A proxy that is trusted may tell us another host than the one that the browser sees.
         if environ.get("HTTP_STOA_PROXIED") != "1" and not same_authority(origin, asked):
             return redirect(302, origin + path)
-        nonce = tokens.cookies_of(environ.get("HTTP_COOKIE", ""), tokens.NONCE) or new_nonce()
+        nonce = new_nonce()
         ticket = Ticket(door.id, origin, path, digest(nonce))
         location = f"{self.origins.of_portal(asked)}/portal/enter?ticket={ticket.text}"
-        cookie = cookie_line(
-            tokens.NONCE, nonce, "/-/enter", TICKET_LASTS, secure=environ.get("HTTP_STOA_SCHEME") == "https"
-        )
+        name, secure = tokens.cookie_of_nonce(ticket.browser), environ.get("HTTP_STOA_SCHEME") == "https"
+        cookie = cookie_line(name, nonce, "/-/enter", TICKET_LASTS, secure=secure)
         return redirect(302, location, [cookie])
 
     def _who_are_you(self, outcome: Outcome, snapshot: Snapshot, door: Door, environ: Environ) -> Page:

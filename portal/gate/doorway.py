@@ -55,9 +55,8 @@ class Doorway:
         accept = environ.get("HTTP_ACCEPT", "")
         snapshot = self.keeper.watch.fresh
         header = environ.get("HTTP_COOKIE", "")
-        nonce = tokens.cookies_of(header, tokens.NONCE) or ""
         try:
-            admitted = exchange(code, nonce) if snapshot else None
+            admitted = exchange(code, header) if snapshot else None
         except NotAdmitted:
             return answer(STALE, accept)
         except DatabaseError:
@@ -80,7 +79,7 @@ class Doorway:
         now, began = time.time(), int(admitted.sign_in.began.timestamp())
         key, how = admitted.sign_in.key, How(admitted.how)
         cookies = [
-            cookie_line(tokens.NONCE, "", "/-/enter", 0, secure=secure),
+            cookie_line(tokens.cookie_of_nonce(admitted.browser), "", "/-/enter", 0, secure=secure),
             cookie_line(tokens.HERE, here([*known, key]), "/-/", LONGEST, secure=secure),
         ]
         if how is How.PASSWORD or door.host:

@@ -18,6 +18,8 @@ from django.utils import timezone
 
 from webapps.models import EntryCode, SignIn, WebApp
 
+from . import tokens
+
 #: How long a sign-in page may lie open (seconds).
 TICKET_LASTS = 3600
 SALT = "stoa.gate.entry"
@@ -76,27 +78,29 @@ def issue(ticket: Ticket, sign_in: SignIn, how: str) -> str:
 
 @dataclass(frozen=True)
 class Admitted:
-    """Who came back, to which application, by what, and where to."""
+    """Who came back, to which application, by what, and where to; ``browser`` is the digest of the nonce."""
 
     sign_in: SignIn
     webapp: WebApp
     how: str
     way_back: str
+    browser: str
 
 
-def exchange(code: str, nonce: str) -> Admitted:
-    """Take a code out of use and return what it stands for. Raises NotAdmitted.
+def exchange(code: str, cookies: str) -> Admitted:
+    """Take a code out of use and return what it stands for; ``cookies`` is the Cookie header. Raises NotAdmitted.
 
     A code that another browser brings is spent all the same: somebody has seen it.
     """
     found = _spend(code)
     if found is None:
         raise NotAdmitted("the code was used already, or never given")
+    nonce = tokens.cookies_of(cookies, tokens.cookie_of_nonce(found.browser))
     if not nonce or not secrets.compare_digest(found.browser, digest(nonce)):
         raise NotAdmitted("the code is another browser's")
     if found.expires <= timezone.now() or found.sign_in.ended or not found.sign_in.user.is_active:
         raise NotAdmitted("the code is too old")
-    return Admitted(found.sign_in, found.webapp, found.how, found.way_back)
+    return Admitted(found.sign_in, found.webapp, found.how, found.way_back, found.browser)
 
 
 @transaction.atomic

@@ -16,7 +16,7 @@ from enum import StrEnum
 PREFIX = "stoa_"
 LOGIN = f"{PREFIX}login"
 #: The nonce that binds a one-time code to the browser that asked for it.
-NONCE = f"{PREFIX}enter"
+NONCE = f"{PREFIX}enter_"
 #: The sign-ins of this browser, for the page that ends them: applications' cookies are sent to applications alone.
 HERE = f"{PREFIX}here"
 PROOF = 16
@@ -58,6 +58,11 @@ def cookie_of_application(app_id: int) -> str:
 def cookie_of_group(group: str) -> str:
     """Return the name of the cookie that the applications of one group share."""
     return f"{PREFIX}g{hashlib.sha256(group.encode()).hexdigest()[:16]}"
+
+
+def cookie_of_nonce(browser: str) -> str:
+    """Return the name of the cookie that holds the nonce with this digest: each tab that asks has one of its own."""
+    return f"{NONCE}{browser[:16]}"
 
 
 def proof_of(password: str, key: bytes) -> str:

@@ -12,6 +12,7 @@ from tests import signing
 from tests.e2e.browser import Visitor, chromium
 from tests.e2e.test_gate import LOGIN_COOKIE, PASSWORD, UNAUTHENTICATED
 from tests.serving import Stoa
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -150,6 +151,17 @@ def test_somebody_signs_in_and_is_where_they_wanted_to_be(arrive: Arrive, script
         asked_for_a_password(page)
 
 
+def test_two_tabs_that_ask_at_once_both_come_back(arrive: Arrive) -> None:
+    visitor = arrive()
+    first, second = visitor.page, visitor.context.new_page()
+    first.goto(f"{visitor.applications}/one/a")
+    second.goto(f"{visitor.applications}/alone/b")
+    for page, path in ((first, "/a"), (second, "/b")):
+        asked_for_a_password(page)
+        fill(page, "ann", signing.PASSWORD)
+        expect(page.get_by_role("heading")).to_have_text(f"Hello ann at {path}")
+
+
 def test_a_group_shares_a_sign_in(arrive: Arrive) -> None:
     visitor = arrive()
     page, apps = visitor.page, visitor.applications
@@ -174,8 +186,7 @@ def test_who_signs_out_of_the_portal_is_out_of_the_applications(arrive: Arrive) 
     page.locator(".user-menu summary").click()
     visitor.press("Sign out")
     expect(page.get_by_label("User name")).to_be_visible()
-    page.wait_for_timeout(1000)  # A browser's own time: twice what the gate needs to see it.
-    page.goto(f"{apps}/one/")
+    wait_for(lambda: "/portal/enter?" in (page.goto(f"{apps}/one/"), page.url)[1], 5, "still signed in")
     asked_for_a_password(page)
 
 
