@@ -14,7 +14,7 @@ from tests.waiting import wait_for
 from webapps.runtime import pace
 from webapps.runtime.pace import LOOK, PATIENCE, RUSH, Pace
 from webapps.runtime.wsgi_connection import Connection
-from webapps.runtime.wsgi_crew import Crew
+from webapps.runtime.wsgi_threads import Threads
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
 
 
 class House:
-    """A crew of three that answers each byte with itself; an "s" is slow, until the test lets it go."""
+    """Three threads that answer each byte with itself; an "s" is slow, until the test lets it go."""
 
     def __init__(self, path: str, clock: Clock) -> None:
         self.path = path
@@ -38,9 +38,9 @@ class House:
         self.go_on = threading.Event()
         self.names: list[str] = []
         self.troubles: list[str] = []
-        self.crew = Crew(self.listener, 3, self.answer, self.troubles.append)
-        self.crew.open()
-        self.pace = Pace(self.crew)
+        self.threads = Threads(self.listener, 3, self.answer, self.troubles.append)
+        self.threads.open()
+        self.pace = Pace(self.threads)
 
     def answer(self, connection: Connection) -> bool:
         data = connection.recv(1)
@@ -59,23 +59,23 @@ class House:
 
     def rush(self) -> None:
         """Let a second with many requests go by."""
-        self.crew.seats[0].served += 2 * RUSH
+        self.threads.seats[0].served += 2 * RUSH
         self.clock.now += 1
         self.pace.step()
 
     def hold_up_the_one(self, slow: socket.socket) -> None:
         """Have the one that serves alone be busy over two looks."""
         slow.sendall(b"s")
-        wait_for(lambda: any(seat.connection for seat in self.crew.seats))
-        self.crew.alone = next(seat for seat in self.crew.seats if seat.connection)
+        wait_for(lambda: any(seat.connection for seat in self.threads.seats))
+        self.threads.alone = next(seat for seat in self.threads.seats if seat.connection)
         self.pace.step()
         self.pace.step()
 
     def close(self) -> None:
         self.go_on.set()
-        self.crew.close_the_door()
-        wait_for(lambda: not self.crew.connections)
-        assert self.crew.go_home(time.monotonic() + 10)
+        self.threads.close_the_door()
+        wait_for(lambda: not self.threads.connections)
+        assert self.threads.go_home(time.monotonic() + 10)
         self.listener.close()
         assert not self.troubles
 
@@ -101,7 +101,7 @@ def test_all_serve_while_there_is_little_to_do(house: House) -> None:
     house.clock.now += 1
 
     assert house.pace.step() == 1.0
-    assert house.crew.alone is None
+    assert house.threads.alone is None
 
 
 def test_in_a_rush_one_thread_serves_alone(house: House) -> None:
@@ -110,7 +110,7 @@ def test_in_a_rush_one_thread_serves_alone(house: House) -> None:
         for _ in range(50):
             ask(client)
 
-        alone = house.crew.alone
+        alone = house.threads.alone
         assert alone and alone.thread
         # Each of the others was waiting already, and served once more at most.
         assert len([name for name in house.names if name != alone.thread.name]) <= 2
@@ -136,7 +136,7 @@ def test_after_that_all_serve_for_a_while_and_longer_each_time(house: House) -> 
             house.go_on.clear()
             house.pace.counted = house.clock.now = 1000.0 * (number + 1)
             house.rush()
-            assert house.crew.alone
+            assert house.threads.alone
             house.hold_up_the_one(slow)
             assert house.pace.not_before - house.clock.now == min(PATIENCE[0] * 2**number, PATIENCE[1])
             house.go_on.set()
@@ -144,14 +144,14 @@ def test_after_that_all_serve_for_a_while_and_longer_each_time(house: House) -> 
 
     house.rush()
 
-    assert house.crew.alone is None
+    assert house.threads.alone is None
 
 
 def test_when_the_rush_is_over_all_serve(house: House) -> None:
     house.rush()
-    assert house.crew.alone
+    assert house.threads.alone
 
     house.clock.now += 1
     house.pace.step()
 
-    assert house.crew.alone is None
+    assert house.threads.alone is None

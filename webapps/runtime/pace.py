@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from .wsgi_crew import Crew
+from .wsgi_threads import Threads
 
 # Requests a second from which on one thread serves alone.
 RUSH = 1000
@@ -22,10 +22,10 @@ PATIENCE = (1.0, 60.0)
 
 
 class Pace:
-    """Watch a crew from the main thread."""
+    """Watch the threads from the main thread."""
 
-    def __init__(self, crew: Crew) -> None:
-        self.crew = crew
+    def __init__(self, threads: Threads) -> None:
+        self.threads = threads
         self.served = 0
         self.counted = time.monotonic()
         self.seen = -1
@@ -34,15 +34,15 @@ class Pace:
         self.interval = COUNT[1]
 
     def step(self) -> float:
-        """Look after the crew; return how long the main thread may wait until the next step."""
-        alone = self.crew.alone
+        """Look after the threads; return how long the main thread may wait until the next step."""
+        alone = self.threads.alone
         if alone is not None and alone.connection is not None and alone.served == self.seen:
-            self.crew.serve_together()
+            self.threads.serve_together()
             self.not_before = time.monotonic() + self.patience
             self.patience = min(self.patience * 2, PATIENCE[1])
         self.seen = alone.served if alone else -1
         self._count()
-        return LOOK if self.crew.alone else self.interval
+        return LOOK if self.threads.alone else self.interval
 
     def _count(self) -> None:
         """Count, once in an interval, how many requests there were."""
@@ -50,12 +50,12 @@ class Pace:
         elapsed = now - self.counted
         if elapsed < self.interval:
             return
-        served = sum(seat.served for seat in self.crew.seats)
+        served = sum(seat.served for seat in self.threads.seats)
         self.interval = COUNT[0] if served - self.served > RUSH / 10 * elapsed else COUNT[1]
-        rush = len(self.crew.seats) > 1 and served - self.served > RUSH * elapsed
+        rush = len(self.threads.seats) > 1 and served - self.served > RUSH * elapsed
         self.served, self.counted = served, now
-        if rush and now >= self.not_before and not self.crew.alone:
-            self.crew.serve_alone()
-        elif not rush and self.crew.alone:
-            self.crew.serve_together()
+        if rush and now >= self.not_before and not self.threads.alone:
+            self.threads.serve_alone()
+        elif not rush and self.threads.alone:
+            self.threads.serve_together()
             self.patience = PATIENCE[0]

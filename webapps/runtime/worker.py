@@ -19,10 +19,10 @@ from gunicorn.workers.base import Worker
 
 from .pace import Pace
 from .wsgi_connection import ClientGone, Connection
-from .wsgi_crew import Crew, Seat
 from .wsgi_file import FileWrapper
 from .wsgi_request import Environ, Heads, Refused
 from .wsgi_response import Exchange, refuse
+from .wsgi_threads import Seat, Threads
 
 HEARTBEAT = 1.0
 DRAIN_STEP = 0.02
@@ -44,10 +44,10 @@ class EpollWorker(Worker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until told to leave, then drain. Ends the process when it can no longer answer."""
         self.heads = Heads(base_environ(self.cfg), self.cfg.root_path)
-        self.crew = Crew(self.sockets[0].sock, self.cfg.threads, self._answer, self._fail)
-        self.watch = Watch(self.crew.seats, self.timeout + (LEFT_TO_SUPERVISOR if self.gauge else 0.0))
-        self.pace = Pace(self.crew)
-        self.crew.open()
+        self.threads = Threads(self.sockets[0].sock, self.cfg.threads, self._answer, self._fail)
+        self.watch = Watch(self.threads.seats, self.timeout + (LEFT_TO_SUPERVISOR if self.gauge else 0.0))
+        self.pace = Pace(self.threads)
+        self.threads.open()
         while self.alive:
             self._beat()
             self._end_in_trouble()
@@ -99,15 +99,15 @@ class EpollWorker(Worker):  # type: ignore[misc]
     def _drain(self) -> None:
         """Accept nothing more, answer what comes with ``Connection: close``, and leave when the front has gone."""
         self.draining = True
-        self.crew.close_the_door()
-        self.crew.serve_together()
+        self.threads.close_the_door()
+        self.threads.serve_together()
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while True:
-            while self.crew.connections and time.monotonic() < deadline:
+            while self.threads.connections and time.monotonic() < deadline:
                 self._wait(DRAIN_STEP)
                 self._beat()
                 self._end_in_trouble()
-            if self.crew.go_home(deadline):
+            if self.threads.go_home(deadline):
                 return
 
     def _fail(self, trouble: str) -> None:
@@ -120,7 +120,7 @@ class EpollWorker(Worker):  # type: ignore[misc]
         if self.gauge and self.watch.came_on():
             self.gauge.moved()
         if self.watch.all_hung():
-            self._fail(f"all {len(self.crew.seats)} threads were busy for more than {self.timeout} s")
+            self._fail(f"all {len(self.threads.seats)} threads were busy for more than {self.timeout} s")
             print(*self.watch.where(), sep="\n", file=sys.stderr, flush=True)
 
     def _end_in_trouble(self) -> None:

@@ -37,7 +37,7 @@ class Seat:
         self.thread: threading.Thread | None = None
 
 
-class Crew:
+class Threads:
     """Accept and answer. ``answer`` serves one request of a connection and says whether it may be kept."""
 
     def __init__(self, listener: socket.socket, threads: int, answer: Answer, failed: Callable[[str], None]) -> None:
