@@ -23,7 +23,6 @@ from webapps.models import Options, SignIn, WebApp
 from webapps.security import LONGEST
 
 from .middleware import CONTENT_SECURITY_POLICY
-from .views import csrf_failure
 
 SIGN_IN, PASSED = "stoa_sign_in", "stoa_passed"
 #: Whoever comes back so often within so many seconds has a browser that does not keep what it was given.
@@ -55,9 +54,11 @@ def enter(request: HttpRequest) -> HttpResponse:
     return _page(request, ticket, webapp, AuthenticationForm(request))
 
 
-def _page(request: HttpRequest, ticket: Ticket, webapp: WebApp, form: AuthenticationForm) -> HttpResponse:
-    context = {"webapp": webapp, "form": form, "origin": ticket.origin}
-    page = render(request, "portal/enter.html", context)
+def _page(
+    request: HttpRequest, ticket: Ticket, webapp: WebApp, form: AuthenticationForm, *, once_more: bool = False
+) -> HttpResponse:
+    context = {"webapp": webapp, "form": form, "origin": ticket.origin, "once_more": once_more}
+    page = render(request, "portal/enter.html", context, status=403 if once_more else 200)
     # A browser counts the redirect after a form as part of it (CSP 3, form-action).
     page["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace(
         "form-action 'self'", f"form-action 'self' {ticket.origin}"
@@ -67,8 +68,10 @@ def _page(request: HttpRequest, ticket: Ticket, webapp: WebApp, form: Authentica
 
 def _signed_in(request: HttpRequest, ticket: Ticket, webapp: WebApp, in_force: int) -> HttpResponse:
     """Check the password; where others may share the sign-in, the portal remembers it."""
-    if webapp.csrf_token and (reason := _refused_form(request)):
-        return csrf_failure(request, reason)
+    if webapp.csrf_token and _refused_form(request):
+        # A sign-in in another tab has given the session another token: this page is asked for anew.
+        asked = AuthenticationForm(request, initial={"username": request.POST.get("username", "")[:150]})
+        return _page(request, ticket, webapp, asked, once_more=True)
     form = AuthenticationForm(request, request.POST)
     if not form.is_valid():
         return _page(request, ticket, webapp, form)

@@ -13,7 +13,7 @@ import json, time
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db.models import Q
-from portal.gate import snapshot, tokens
+from portal.gate import entry, snapshot, tokens
 from portal.gate.gatekeeper import new_token
 from portal.gate.tokens import How
 from webapps.models import Options, Resource, SignIn, WebApp
@@ -55,6 +55,19 @@ def login_cookie(stoa: Stoa, user: str = "admin") -> str:
     """Return the Cookie header of a login cookie."""
     cookie: str = run(stoa, f"result = 'stoa_login=' + token_of('stoa_login', {user!r}, how='l')")
     return cookie
+
+
+def code(stoa: Stoa, name: str, user: str) -> tuple[str, str]:
+    """Return a code that lets the user in to an application, and the Cookie header of the browser that asked."""
+    found: list[str] = run(
+        stoa,
+        f"nonce, app = entry.new_nonce(), WebApp.objects.get(name={name!r})\n"
+        f"asked = entry.Ticket(app.pk, 'http://127.0.0.1:{stoa.port}', {name!r} + '/', entry.digest(nonce))\n"
+        f"sign_in = SignIn.objects.create(user=User.objects.get(username={user!r}))\n"
+        "code = entry.issue(asked, sign_in, How.PASSWORD).partition('code=')[2]\n"
+        "result = [code, tokens.cookie_of_nonce(entry.digest(nonce)) + '=' + nonce]",
+    )
+    return found[0], found[1]
 
 
 def user(stoa: Stoa, name: str, *roles: str) -> None:

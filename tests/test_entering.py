@@ -153,6 +153,19 @@ def test_the_form_carries_a_token_unless_the_application_does_without(shared: We
     assert sign_in(strict, shared)
 
 
+def test_a_page_that_another_tab_has_made_too_old_is_asked_for_anew(alone: WebApp, strict: Client) -> None:
+    strict.get(page(alone))
+    old = strict.session["_csrftoken"]
+    strict.post("/portal/login", {**GIVEN, "csrfmiddlewaretoken": old})
+
+    answer = strict.post(page(alone), {**GIVEN, "csrfmiddlewaretoken": old})
+
+    assert answer.status_code == 403
+    assert "once more" in answer.content.decode()
+    assert 'value="ida"' in answer.content.decode()
+    assert code_of(strict.post(page(alone), {**GIVEN, "csrfmiddlewaretoken": strict.session["_csrftoken"]}))
+
+
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-site"}, {"origin": ORIGIN}, {"origin": "null"}])
 def test_without_the_token_another_page_still_may_not_send_the_form(
     shared: WebApp, strict: Client, headers: dict[str, str]

@@ -27,6 +27,23 @@ NOT_NOW = Page(
 NOTHING_THERE = Page(404, "There is nothing at this address", ["The directory has no index page."])
 
 
+#: A connection that a browser keeps open may be asked by the front's last configuration once more.
+GONE = Page(404, "There is no application at this address", ["It was disabled, deleted or renamed a moment ago."])
+
+
+#: What the front asks where an application does not answer, and what it is told of one that is there.
+LOST = "lost"
+BROKEN_OFF = Page(
+    502,
+    "The application broke off",
+    [
+        "It ended while it was answering. It is started again by itself: try again in a moment. An administrator finds "
+        "its last words in the portal’s log."
+    ],
+    headers=[("Retry-After", "5")],
+)
+
+
 class Denials:
     """Answer for the application where the gate has refused."""
 
@@ -42,6 +59,10 @@ class Denials:
             return answer(NOTHING_THERE, accept)
         door = self.keeper.door(environ)
         snapshot = self.keeper.watch.fresh
+        if snapshot is not None and door is None:
+            return answer(GONE, accept)
+        if why == LOST:
+            return answer(BROKEN_OFF, accept)
         if snapshot is None or door is None or why not in set(Outcome):
             return answer(NOT_NOW, accept)
         outcome = Outcome(why)

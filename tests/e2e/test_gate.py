@@ -443,3 +443,20 @@ def test_a_locked_database_keeps_the_door_shut_and_nobody_is_signed_out(
         database.close()
     assert seen <= {200, 503}
     soon(lambda: gated.get("/wsgi/both/", headers=session).status == 200)
+
+
+def test_of_some_that_bring_a_code_at_once_one_is_let_in(gated: Stoa) -> None:
+    code, cookie = signing.code(gated, "/wsgi/password", "ann")
+    start, statuses = threading.Barrier(6), list[int]()
+
+    def bring() -> None:
+        start.wait(10)
+        statuses.append(gated.get(f"/-/enter?code={code}", headers={"Cookie": cookie}).status)
+
+    threads = [threading.Thread(target=bring) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(statuses) == [303, 400, 400, 400, 400, 400]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,22 @@ def test_two_applications_called_app_do_not_see_each_other(stoa: Stoa) -> None:
 
     assert stoa.eventually("/life/twin-a/").text.startswith("twin-a")
     assert stoa.eventually("/life/twin-b/").text.startswith("twin-b")
+
+
+@pytest.mark.parametrize("methods", [64, 32])
+def test_a_browser_that_keeps_its_connection_sees_that_an_application_is_gone(stoa: Stoa, methods: int) -> None:
+    name = f"/life/gone{methods}"
+    stoa.create(name, stoa.write("life/gone", hello()), AutheEnabled=methods)
+    with closing(http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=20)) as kept:
+
+        def status() -> int:
+            kept.request("GET", f"{name}/")
+            answer = kept.getresponse()
+            answer.read()
+            return answer.status
+
+        wait_for(lambda: status() == (200 if methods == 64 else 401), 20)
+        stoa.merge(f"DeleteApplication:Name={name}")
+        wait_for(lambda: name not in stoa.status() and stoa.live()["front"]["settled"], 10)
+
+        assert status() == 404

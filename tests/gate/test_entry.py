@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import close_old_connections
 from django.utils import timezone
 
 from portal.gate.entry import NotAdmitted, Ticket, digest, exchange, issue, new_nonce
@@ -99,38 +97,6 @@ def test_neither_code_nor_nonce_stands_in_the_database(code: str) -> None:
 
     assert code not in row
     assert NONCE not in row
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_two_that_bring_a_code_at_once_one_is_let_in(webapp: WebApp) -> None:
-    sign_in = SignIn.objects.create(user=User.objects.create(username="ida"))
-    ticket = Ticket(webapp.pk, "http://apps.example", "/x", digest(NONCE))
-    code = issue(ticket, sign_in, "p").partition("code=")[2]
-    start, outcomes = threading.Barrier(4), list[str]()
-
-    def bring() -> None:
-        start.wait(10)
-        try:
-            outcomes.append(exchange(code, cookies()).way_back)
-        except NotAdmitted:
-            outcomes.append("refused")
-        finally:
-            close_old_connections()
-            _close()
-
-    threads = [threading.Thread(target=bring) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    assert sorted(outcomes) == ["/x", "refused", "refused", "refused"]
-
-
-def _close() -> None:
-    from django.db import connection
-
-    connection.close()
 
 
 def test_a_ticket_is_read_as_it_was_written() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .front_guard import PAGE_HEADERS, block, cookies, credentials, own_locations
+from .front_guard import LOST, PAGE_HEADERS, block, cookies, credentials, own_locations, repeated
 from .front_http import APPS, CLEARED, HTTP, TYPES
 from .front_routes import RouteRefused, check, covers, locations, upstream
 from .nginx import Binary
@@ -233,12 +233,13 @@ def _upstreams(routes: Sequence[Route]) -> Iterator[str]:
 
 def _state(generation: int, listening: _Listening) -> Iterator[str]:
     """Answer with the number of this configuration, so that a reload can be confirmed."""
+    declared = " ".join(f'set ${name} "";' for name in ("stoa_id", "stoa_gate", "stoa_user", "stoa_groups", "stoa_why"))
     lines = [
         f"listen {listening.state};",
         "access_log off;",
         f"location = /generation {{ return 200 {generation}; }}",
         # Declares what guarded locations alone set: nginx refuses a variable that nobody defines.
-        'location = /variables { set $stoa_gate ""; set $stoa_user ""; set $stoa_groups ""; set $stoa_why ""; }',
+        f"location = /variables {{ {declared} }}",
     ]
     yield from block("server", lines)
 
@@ -263,7 +264,7 @@ def _server(settings: FrontSettings, opening: list[str], routes: Sequence[Route]
     yield "server {"
     yield from _indented(opening)
     yield from _indented(APPS.strip().splitlines())
-    yield from _indented(_pages())
+    yield from _indented(_pages(LOST))
     yield from _indented(_own(settings))
     if "/" not in names:
         yield "    location / { return 404; }"
@@ -273,10 +274,10 @@ def _server(settings: FrontSettings, opening: list[str], routes: Sequence[Route]
     yield "}"
 
 
-def _pages() -> Iterator[str]:
-    """Stoa's own pages, each with the status that it stands for."""
-    for status in PAGES:
-        yield f"error_page {status} /-/pages/{status}$stoa_kind;"
+def _pages(*instead: str) -> Iterator[str]:
+    """Stoa's own pages, each with the status that it stands for, but for what is said ``instead``."""
+    yield from (line for line in repeated(*PAGES) if line.split()[1] not in {other.split()[1] for other in instead})
+    yield from instead
     # 494 is nginx's own number for headers that are too long.
     yield "error_page 494 =431 /-/pages/431$stoa_kind;"
     headers = [f'add_header {name} "{value}" always;' for name, value in PAGE_HEADERS.items()]

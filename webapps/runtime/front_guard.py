@@ -25,6 +25,8 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+#: An application does not answer: a worker of nginx that a reload has replaced may not know yet that it is gone.
+LOST = "error_page 502 = @stoa_lost;"
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 PREFLIGHT_LASTS = 600
@@ -91,6 +93,13 @@ def own_locations() -> Iterator[str]:
         *_closed(),
     ]
     yield from block("location @stoa_denied", denied)
+    lost = [
+        *_to_gate("Stoa-App $stoa_id", "Stoa-Why lost", "Accept $http_accept"),
+        "rewrite ^ /denied break;",
+        "proxy_pass http://gate;",
+        "error_page 500 502 503 504 =502 /-/pages/502$stoa_kind;",
+    ]
+    yield from block("location @stoa_lost", lost)
     for path in ("/-/enter", "/-/leave"):
         own = [*_to_gate("Accept $http_accept", method="$request_method"), f"proxy_pass http://gate{path};", *_closed()]
         yield from block(f"location = {path}", own)
@@ -125,7 +134,8 @@ def guard(route: Route) -> list[str]:
         "add_header Set-Cookie $stoa_renewed always;",
         "error_page 401 403 = @stoa_denied;",
         "error_page 500 =503 /-/pages/gate$stoa_kind;",
-        *repeated(400, 404, 405, 413, 414, 502, 503, 504),
+        *repeated(400, 404, 405, 413, 414, 503, 504),
+        LOST,
     ]
 
 
@@ -141,8 +151,8 @@ def guard_files(route: Route) -> list[str]:
 
 
 def told(route: Route) -> list[str]:
-    """Name the application to the gate."""
-    return [] if route.open else [f"set $stoa_gate {int(route.id)};"]
+    """Name the application, and to the gate where it is asked."""
+    return [f"set $stoa_id {int(route.id)};", *([] if route.open else [f"set $stoa_gate {int(route.id)};"])]
 
 
 def repeated(*statuses: int) -> list[str]:
