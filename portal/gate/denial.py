@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -33,6 +34,8 @@ GONE = Page(404, "There is no application at this address", ["It was disabled, d
 
 #: What the front asks where an application does not answer, and what it is told of one that is there.
 LOST = "lost"
+#: So many of those that lost one wait so long (seconds) for the rows to be looked at; other threads go on deciding.
+FEW, PATIENCE = 4, 0.5
 BROKEN_OFF = Page(
     502,
     "The application broke off",
@@ -50,6 +53,7 @@ class Denials:
     def __init__(self, keeper: Gatekeeper, origins: Origins) -> None:
         self.keeper = keeper
         self.origins = origins
+        self.looking = threading.BoundedSemaphore(FEW)
 
     def answer(self, environ: Environ) -> Answer:
         """Return the whole answer; ``Stoa-Why`` is what the gate said."""
@@ -57,6 +61,11 @@ class Denials:
         accept = environ.get("HTTP_ACCEPT", "")
         if not why:
             return answer(NOTHING_THERE, accept)
+        if why == LOST and self.looking.acquire(blocking=False):
+            try:
+                self.keeper.watch.look_now(PATIENCE)  # It may have been deleted a moment ago.
+            finally:
+                self.looking.release()
         door = self.keeper.door(environ)
         snapshot = self.keeper.watch.fresh
         if snapshot is not None and door is None:

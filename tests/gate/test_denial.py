@@ -29,7 +29,7 @@ def watch(db: None) -> Watch:
 
 @pytest.fixture
 def denials(watch: Watch, monkeypatch: Any) -> Denials:
-    monkeypatch.setattr(watch, "look_now", watch.look)
+    monkeypatch.setattr(watch, "look_now", lambda _patience=0.0: watch.look())
     keeper = Gatekeeper(tokens.Signer("secret"), watch, Passwords())
     return Denials(keeper, Origins("http://apps.example", "http://portal.example", frozenset({"other.example"})))
 
