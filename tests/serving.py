@@ -175,10 +175,20 @@ class Stoa:
         self.merge(f'CreateApplication:Name={name},NameSpace=USER,WSGIAppLocation="{directory}"{words}')
 
     def set(self, name: str, **fields: object) -> None:
-        """Save an application with other values of its fields, as the form does."""
+        """Save an application with other values of its fields, as the form does, and wait until they are in force."""
         words = "".join(f"row.{key} = {value!r}; " for key, value in fields.items())
-        source = f"from webapps.models import WebApp; row = WebApp.objects.get(name={name!r}); {words}row.save()"
-        self.command("shell", "--no-imports", "-c", source)
+        source = (
+            f"from webapps.models import WebApp; row = WebApp.objects.get(name={name!r}); {words}row.save(); "
+            "print('REVISION', row.revision if row.enabled else 0)"
+        )
+        said = self.command("shell", "--no-imports", "-c", source).stdout
+        revision = int(said.rpartition("REVISION")[2])
+        if revision and self.live():
+            wait_for(lambda: self._has_come(name, revision), 30, lambda: f"{self.live()}{self.log('WSGI')}")
+
+    def _has_come(self, name: str, revision: int) -> bool:
+        fact = self.fact(name)
+        return revision in (fact.get("generation"), fact.get("failed_generation"))
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return ``status --json``'s applications by host and name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -51,10 +51,10 @@ def steady_load(stoa: Stoa, failures: list[str]) -> Iterator[list[int]]:
             client.join(30)
 
 
-def everybody(stoa: Stoa) -> dict[str, object]:
+def everybody(stoa: Stoa, names: Iterable[str] = NAMES) -> dict[str, object]:
     """Return every process by what it is; what is not there just now is left out."""
     found: dict[str, object] = dict(stoa.children())
-    for name in NAMES:
+    for name in names:
         found[name] = stoa.fact(name).get("pids") or None
     master = found.get("front")
     workers = [pid for pid in processes.marked(stoa.run_dir) if os.getpgid(pid) == master and pid != master]

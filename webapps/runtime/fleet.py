@@ -55,7 +55,7 @@ class Fleet:
             Step.RETIRE: self._retire,
             Step.SLEEP: self._sleep,
             Step.DRAIN: self._drain_current,
-            Step.UNBIND: self._unbind,
+            Step.UNBIND: self._put_away,
         }
 
     # The tick
@@ -69,6 +69,7 @@ class Fleet:
         for application in list(self.applications.values()):
             if application.rests and not application.leaving:
                 continue  # A thousand may sleep.
+            self._mend_socket(application)
             self._deadlines(application, now)
             self.caretaker.look_after(application, now)
             self._take_steps(application, now)
@@ -125,9 +126,28 @@ class Fleet:
         self.keeper.hold(f"socket:{application.id}", {"label": application.label}, [listener.fileno()])
         application.listener = listener
 
+    def _mend_socket(self, application: Application) -> None:
+        """Bind anew where the application has shut its socket down; its processes have the old one, and end."""
+        if application.listener is None or not wire.is_shut(application.listener):
+            return
+        revision = application.wish.revision if application.wish else 0
+        self.events.of_application(application.label, revision, "has shut its listening socket down: it gets another")
+        self._unbind(application)
+        self._bind(application)
+        for instance in (application.current, application.newcomer):
+            if instance:
+                self.crew.kill(instance)
+
     def socket_path(self, app_id: int) -> Path:
         """Return where an application's socket is."""
         return self.run_dir / "apps" / f"{app_id}.sock"
+
+    def _put_away(self, application: Application) -> None:
+        """Close the socket of one that serves no more, and end what its processes have left behind."""
+        self._unbind(application)
+        left = processes.end_orphans(os.getppid(), application.id)
+        if left:
+            self.events.say(f"{application.label} had left processes behind, which are ended: {left}")
 
     def _unbind(self, application: Application) -> None:
         self.forget_sleep(application)

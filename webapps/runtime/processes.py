@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 MARK = "HOSTED_BY"
+APPLICATION = "HOSTED_AS"
 
 
 def mark_of(run_dir: Path) -> str:
@@ -127,6 +128,35 @@ def sweep_others(run_dir: Path, spared: set[int]) -> list[int]:
     left = [pid for pid in marked(run_dir) if pid not in spared]
     _signal_all(left, signal.SIGKILL)
     return left
+
+
+def end_orphans(parent: int, application: int) -> list[int]:
+    """Kill what an application has left behind, and what that has started; return which.
+
+    Whatever outlives the process that started it comes to ``parent``, the keeper, which is their subreaper
+    (prctl(2)); what the application itself had put in its environment (``HOSTED_AS``) tells whose it is.
+    """
+    mark = f"{APPLICATION}={application}".encode()
+    found = [pid for orphan in _children(parent) if _has(orphan, mark) for pid in (orphan, *_descendants(orphan))]
+    _signal_all(found, signal.SIGKILL)
+    return found
+
+
+def _descendants(pid: int) -> Iterable[int]:
+    for child in _children(pid):
+        yield child
+        yield from _descendants(child)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of all threads of a process (proc(5); empty where the kernel does not tell)."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, path.read_bytes().split())
+        except OSError:
+            continue  # The thread has ended.
+    return found
 
 
 def _signal_all(pids: Iterable[int], number: int) -> None:

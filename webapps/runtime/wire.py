@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,6 +95,13 @@ def bind(sock: socket.socket, path: Path) -> None:
             sock.bind(short)
     finally:
         os.umask(umask)
+
+
+def is_shut(sock: socket.socket) -> bool:
+    """Say whether somebody has shut a listening socket down: that reaches whoever holds it (shutdown(2))."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
 
 
 class short_path:  # noqa: N801

@@ -1,0 +1,6 @@
+"""It never gets to its end."""
+
+import time
+
+while True:
+    time.sleep(0.1)
