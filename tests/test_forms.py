@@ -36,6 +36,7 @@ def filled(namespace: Namespace, /, **changes: Any) -> QueryDict:
         "start_timeout": "60",
         "memory_limit": "0",
         "max_requests": "0",
+        "health_status": "0",
         "sleep_after": "900",
         "max_body": "1024",
         **changes,
@@ -96,6 +97,8 @@ def test_it_begins_with_the_defaults(namespace: Namespace) -> None:
         ("description", "a\x1bb", "U+001B"),
         ("processes_min", "3", "processes_max"),
         ("health_path", "health", "begins with “/”"),
+        ("health_status", "100", "a status from 200 to 599"),
+        ("health_status", "600", "a status from 200 to 599"),
         ("authe_enabled", ["16"], "not one of the available choices"),
     ],
 )

@@ -177,6 +177,9 @@ class WebApp(models.Model):
     health_path = models.CharField(
         "Health path", max_length=256, blank=True, validators=[validators.validate_health_path]
     )
+    health_status = models.PositiveSmallIntegerField(
+        "Health status", default=0, validators=[validators.validate_health_status]
+    )
     environment = models.JSONField(
         "Environment variables", default=dict, blank=True, validators=[validators.validate_environment]
     )

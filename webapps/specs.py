@@ -41,6 +41,7 @@ def spec_of(webapp: WebApp, allowed: int) -> AppSpec:
         debug=webapp.debug,
         open=webapp.is_open(allowed),
         health_path=webapp.health_path,
+        health_status=webapp.health_status,
         limits=_limits(webapp),
         cors=Cors(
             tuple(validators.items(webapp.cors_allowlist)),

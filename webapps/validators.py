@@ -218,6 +218,12 @@ def validate_health_path(value: str) -> None:
         raise ValidationError("Give a path below the name that begins with “/”, for example /health.", code="health")
 
 
+def validate_health_status(value: int) -> None:
+    """Check the status that the health path has to answer; 0 stands for 200 to 399."""
+    if value and not 200 <= value <= 599:
+        raise ValidationError("Give 0 (any of 200 to 399), or a status from 200 to 599.", code="health")
+
+
 def validate_match_roles(value: str) -> None:
     """Check ``Match:Target1:Target2,Match2:Target3``; a blank match role means everybody."""
     validate_text(value)

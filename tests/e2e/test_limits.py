@@ -51,6 +51,11 @@ def test_a_newcomer_takes_over_only_when_its_health_path_answers(stoa: Stoa, pro
     (directory / "status").write_text("302 Found")
     stoa.command("webapp", "reload", name)
     stoa.eventually(f"{name}/x", text="302")
+    stoa.set(name, health_status=503)
+    assert "answered 302, not 503" in stoa.fact(name)["reason"]
+    (directory / "status").write_text("503 Service Unavailable")
+    stoa.command("webapp", "reload", name)
+    stoa.eventually(f"{name}/x", text="503")
 
 
 def test_a_health_path_that_raises_says_what(stoa: Stoa) -> None:

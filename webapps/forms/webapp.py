@@ -57,7 +57,8 @@ HELP = {
     "max_requests": "A process is replaced after so many, give or take. 0: never.",
     "sleep_after": "Seconds without a request, after which no process runs; the next request starts one. 0: never.",
     "max_body": "MB. A larger one is answered with 413.",
-    "health_path": "Below the name, for example /health. A new process has to answer it with 200 to 399. Blank: none.",
+    "health_path": "Below the name, for example /health. A new process has to answer it first. Blank: none.",
+    "health_status": "What the health path has to answer, for example 204. 0: anything from 200 to 399.",
     "environment": "Names with values, after those of the namespace. A secret’s value is never shown again.",
 }
 
@@ -95,7 +96,8 @@ RUNTIME = (
     Pair("threads", "max_requests"),
     Pair("request_timeout", "start_timeout"),
     Pair("memory_limit", "max_body"),
-    Pair("sleep_after", "health_path"),
+    Pair("health_path", "health_status"),
+    "sleep_after",
 )
 SECTIONS = (
     Section("General", *GENERAL),

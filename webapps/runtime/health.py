@@ -18,7 +18,7 @@ PATH = "the health path "
 
 
 def check(application: Callable[..., Any], spec: AppSpec) -> None:
-    """Ask a WSGI application. Raises LoadError where the answer is not 200 to 399."""
+    """Ask a WSGI application. Raises LoadError where the answer is not the status that is wished."""
     try:
         status = _wsgi_status(application, spec)
     except Exception as error:
@@ -48,8 +48,10 @@ def _raised(spec: AppSpec, error: Exception) -> str:
 
 
 def _judge(spec: AppSpec, status: str) -> None:
-    if not (status.isdigit() and 200 <= int(status) < 400):
-        raise LoadError(f"{PATH}{spec.health_path} answered {status or 'nothing'}, not 200 to 399")
+    wished = [spec.health_status] if spec.health_status else range(200, 400)
+    if not (status.isdigit() and int(status) in wished):
+        words = spec.health_status or "200 to 399"
+        raise LoadError(f"{PATH}{spec.health_path} answered {status or 'nothing'}, not {words}")
 
 
 def _environ(spec: AppSpec) -> dict[str, Any]:

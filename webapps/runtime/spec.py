@@ -106,6 +106,7 @@ class AppSpec:
     debug: bool = False
     open: bool = True
     health_path: str = ""
+    health_status: int = 0
     limits: Limits = field(default_factory=Limits)
     files: Files = field(default_factory=Files)
     cors: Cors = field(default_factory=Cors)
