@@ -14,6 +14,7 @@ from typing import Any
 
 from . import tokens
 from .decision import PASSWORD, Decision, Door, Outcome, Person, Shown, decide
+from .passes import NOTHING, CameBy
 from .passwords import Passwords
 from .snapshot import Snapshot
 from .tokens import How, Signer, Token
@@ -32,11 +33,15 @@ Environ = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Said:
-    """A decision, with the cookie that renews the session ("": none) and how long a lock lasts (seconds)."""
+    """A decision, with the cookie that renews the session ("": none) and how long a lock lasts (seconds).
+
+    ``came_by`` is what stands behind it: it is told again and again as long as a WebSocket is open.
+    """
 
     decision: Decision
     cookie: str = ""
     seconds: int = 0
+    came_by: CameBy = NOTHING
 
     @cached_property
     def headers(self) -> list[tuple[str, str]]:
@@ -45,7 +50,11 @@ class Said:
         if decision.outcome is not Outcome.ENTER:
             why = decision.outcome.value if not self.seconds else f"{decision.outcome.value} {self.seconds}"
             return [("Stoa-Why", why), ("Content-Length", "0")]
-        headers = [("Stoa-User", as_sent(decision.user)), ("Stoa-Groups", groups(decision.roles))]
+        headers = [
+            ("Stoa-User", as_sent(decision.user)),
+            ("Stoa-Groups", groups(decision.roles)),
+            ("Stoa-Pass", self.came_by.text(decision)),
+        ]
         if self.cookie:
             headers.append(("Set-Cookie", self.cookie))
         return headers
@@ -125,12 +134,14 @@ class Gatekeeper:
         if decision.outcome is not Outcome.ENTER or decision.person is None:
             return Said(decision)
         if session and session.user == decision.person.id:
+            came_by = CameBy.session(session)
             if cookie := self._renewed(snapshot, door, session, environ, now):
-                return Said(decision, cookie)
+                return Said(decision, cookie, came_by=came_by)
             until = min(session.expires, session.issued + RENEW_AFTER * snapshot.session_timeout)
         else:
+            came_by = CameBy.login(login) if login else NOTHING
             until = login.expires if login else 0
-        return self._kept(Entered(snapshot, until, Said(decision)), environ)
+        return self._kept(Entered(snapshot, until, Said(decision, came_by=came_by)), environ)
 
     def _kept(self, entered: Entered, environ: Environ) -> Said:
         if len(self.entered) >= MOST_REMEMBERED:
@@ -174,7 +185,8 @@ class Gatekeeper:
         if credentials is None:
             return Said(decide(door, snapshot.allowed, Shown(basic=Outcome.WRONG)))
         basic, seconds = self._verified(snapshot, *credentials, client)
-        return Said(decide(door, snapshot.allowed, Shown(basic=basic)), seconds=seconds)
+        came_by = CameBy.basic(basic) if isinstance(basic, Person) else NOTHING
+        return Said(decide(door, snapshot.allowed, Shown(basic=basic)), seconds=seconds, came_by=came_by)
 
     def _verified(self, snapshot: Snapshot, user: str, password: str, address: str) -> tuple[Person | Outcome, int]:
         person = snapshot.people.get(snapshot.names.get(user, 0))

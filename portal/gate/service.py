@@ -1,6 +1,7 @@
 """The gate as a WSGI callable: what nginx asks, what it shows instead of an application, and the ways in and out.
 
-1. ``/ask``: 204 with ``Stoa-User`` and ``Stoa-Groups``, or 401 or 403 with ``Stoa-Why``. nginx's ``auth_request``.
+1. ``/ask``: 204 with ``Stoa-User``, ``Stoa-Groups`` and ``Stoa-Pass``, or 401 or 403 with ``Stoa-Why``.
+   nginx's ``auth_request``.
 2. ``/denied``: the whole answer for a request that was refused with ``Stoa-Why``.
 3. ``/-/enter?code=…``: exchange a one-time code for the application's cookie.
 4. ``/-/leave``: sign out of all applications.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,6 +27,7 @@ from django.conf import settings  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
 
 from webapps.models import Change  # noqa: E402
+from webapps.runtime import control  # noqa: E402
 
 from . import snapshot as rows  # noqa: E402
 from .decision import Outcome  # noqa: E402
@@ -33,6 +36,7 @@ from .doorway import Doorway  # noqa: E402
 from .gatekeeper import Gatekeeper  # noqa: E402
 from .origins import Origins  # noqa: E402
 from .pages import Answer  # noqa: E402
+from .passes import Revoker  # noqa: E402
 from .passwords import Passwords  # noqa: E402
 from .tokens import Signer  # noqa: E402
 from .watch import Watch  # noqa: E402
@@ -95,4 +99,5 @@ def serving() -> Service:
     """Return the gate, looking at the rows: gunicorn calls this in its worker."""
     service = Service(settings.SECRET_KEY, _origins())
     service.watch.start()
+    Revoker(service.watch, partial(control.ask, settings.STOA_HOME / "run")).start()
     return service

@@ -246,7 +246,15 @@ def test_kinds_of_clients(gated: Stoa, methods: str) -> None:
 
 
 def test_nobody_is_who_a_client_says(gated: Stoa, shown: dict[str, dict[str, str]]) -> None:
-    names = ("Remote-User", "Remote_User", "REMOTE-USER", "Remote-Groups", "Remote_Groups", "X-Remote-User")
+    names = (
+        "Remote-User",
+        "Remote_User",
+        "REMOTE-USER",
+        "Remote-Groups",
+        "Remote_Groups",
+        "X-Remote-User",
+        "Stoa-Pass",
+    )
     for app in ("/wsgi/open", "/wsgi/both", "/asgi/open", "/asgi/both"):
         headers = {**of(shown, "session", app), **dict.fromkeys(names, "forged")}
         answer = gated.get(f"{app}/", headers=headers)

@@ -74,3 +74,28 @@ def test_an_asgi_request_lasts_as_long_as_its_call_and_lifespan_is_none(pages: P
 
     assert seen == [0, 1, 1]
     assert (supervisor.begun, supervisor.ended) == (2, 2)
+
+
+def test_passes_are_shown_taken_back_and_revoked(pages: Pages) -> None:
+    worker, supervisor = pages
+    first, second, third = (worker.hold(text) for text in ("one", "two", "one"))
+    worker.let_go(third)
+
+    assert supervisor.passes() == {first: "one", second: "two"}
+    supervisor.revoke({"one"})
+    assert [worker.is_revoked(slot) for slot in (first, second)] == [True, False]
+    assert supervisor.passes() == {second: "two"}
+    worker.let_go(first)
+    again = worker.hold("one")
+    assert not worker.is_revoked(again)
+
+
+def test_there_is_room_for_as_many_passes_as_a_worker_has_connections(pages: Pages) -> None:
+    worker, supervisor = pages
+
+    slots = [worker.hold(f"pass {number}") for number in range(gauge.SLOTS)]
+
+    assert sorted(slots) == list(range(gauge.SLOTS))
+    assert worker.hold("one more") == -1
+    assert worker.hold("x" * gauge.SLOT) == -1
+    assert len(supervisor.passes()) == gauge.SLOTS

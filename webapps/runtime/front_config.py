@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .front_guard import LOST, PAGE_HEADERS, block, cookies, credentials, own_locations, repeated
+from .front_guard import DECLARED, LOST, PAGE_HEADERS, block, cookies, credentials, own_locations, repeated
 from .front_http import APPS, CLEARED, HTTP, TYPES
 from .front_routes import RouteRefused, check, covers, locations, upstream
 from .nginx import Binary
@@ -233,7 +233,7 @@ def _upstreams(routes: Sequence[Route]) -> Iterator[str]:
 
 def _state(generation: int, listening: _Listening) -> Iterator[str]:
     """Answer with the number of this configuration, so that a reload can be confirmed."""
-    declared = " ".join(f'set ${name} "";' for name in ("stoa_id", "stoa_gate", "stoa_user", "stoa_groups", "stoa_why"))
+    declared = " ".join(f'set ${name} "";' for name in DECLARED)
     lines = [
         f"listen {listening.state};",
         "access_log off;",

@@ -26,6 +26,8 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 #: An application does not answer: a worker of nginx that a reload has replaced may not know yet that it is gone.
+#: What guarded locations set and others read.
+DECLARED = ("stoa_id", "stoa_gate", "stoa_user", "stoa_groups", "stoa_why", "stoa_pass")
 LOST = "error_page 502 = @stoa_lost;"
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -137,6 +139,12 @@ def guard(route: Route) -> list[str]:
         *repeated(400, 404, 405, 413, 414, 503, 504),
         LOST,
     ]
+
+
+def guard_websocket(route: Route) -> list[str]:
+    """Have the gate asked as for a page, and tell the worker by which pass it stays open."""
+    lines = guard(route)
+    return [*lines, "auth_request_set $stoa_pass $upstream_http_stoa_pass;"] if lines else []
 
 
 def guard_files(route: Route) -> list[str]:

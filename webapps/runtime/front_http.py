@@ -107,6 +107,7 @@ proxy_set_header Cookie $stoa_cookie;
 proxy_set_header Authorization $stoa_authorization;
 proxy_set_header Remote-User $stoa_user;
 proxy_set_header Remote-Groups $stoa_groups;
+proxy_set_header Stoa-Pass $stoa_pass;
 """
 # What some framework somewhere believes, and no client may say. Names with an underscore, which are the
 # same to a WSGI application, do not get past nginx (underscores_in_headers).

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from .front_guard import block, check_cors, cors, cors_maps, guard, guard_files, repeated, told
+from .front_guard import block, check_cors, cors, cors_maps, guard, guard_files, guard_websocket, repeated, told
 from .spec import Protocol, Route, ServeFiles
 
 SEGMENTS = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
@@ -119,7 +119,7 @@ def _application(route: Route) -> Iterator[str]:
     yield from block(f"location {mount(route)}/", [*_matched(route), *handled])
     if _speaks_websocket(route):
         silent = _passed_on(route, max(SILENCE, route.request_timeout))
-        yield from block(f"location @ws_{route.id}", [*guard(route), *silent])
+        yield from block(f"location @ws_{route.id}", [*guard_websocket(route), *silent])
 
 
 def _speaks_websocket(route: Route) -> bool:

@@ -1,7 +1,8 @@
 """A page of memory that a worker and the supervisor share: how many requests it has begun, ended and moved on.
 
 The supervisor makes one for each worker and reads it without asking. It serves sleeping, recycling, processes under
-load, and finding those that hang. Runs on the zygote's side too, under any CPython from 3.10.
+load, finding those that hang, and ending the WebSockets of those who may not enter any more. Runs on the zygote's side
+too, under any CPython from 3.10.
 
 A worker calls ``begin()`` and ``end()`` around each request (a WebSocket is one request as long as it is open),
 ``moved()`` when a long answer goes on, and ``beat()`` about once a second. The WSGI worker does so itself; an ASGI
@@ -15,11 +16,15 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
-SIZE = mmap.PAGESIZE
-BEGUN, ENDED, MOVED, BEAT = range(4)
+BEGUN, ENDED, MOVED, BEAT, HELD = range(5)
+COUNTS = 4096
+# Behind the counts stand the passes of open WebSockets: a state, a length, and what the gate said.
+SLOT, SLOTS = 64, 1024
+FREE, OPEN, REVOKED = range(3)
+SIZE = COUNTS + SLOT * SLOTS
 
 
 def make() -> int:
@@ -34,7 +39,10 @@ class Gauge:
     """One worker's page. The descriptor stays its owner's."""
 
     def __init__(self, fd: int) -> None:
-        self._words = memoryview(mmap.mmap(fd, SIZE)).cast("Q")
+        page = memoryview(mmap.mmap(fd, SIZE))
+        self._words = page[:COUNTS].cast("Q")
+        self._passes = page[COUNTS:]
+        self._free = list(range(SLOTS - 1, -1, -1))
         self._lock = threading.Lock()
 
     def begin(self) -> None:
@@ -54,6 +62,46 @@ class Gauge:
     def beat(self) -> None:
         """Show that the process is alive."""
         self._words[BEAT] = time.monotonic_ns()  # One clock for all processes (clock_gettime(2)).
+
+    def hold(self, text: str) -> int:
+        """Show the pass by which an open WebSocket has come in; return its slot, -1 where there is no room."""
+        data = text.encode()
+        if not self._free or len(data) > SLOT - 2:
+            return -1
+        slot = self._free.pop()
+        at = slot * SLOT
+        self._passes[at : at + 2 + len(data)] = bytes((FREE, len(data))) + data
+        self._passes[at] = OPEN
+        self._words[HELD] += 1
+        return slot
+
+    def let_go(self, slot: int) -> None:
+        """Take a pass back: its WebSocket is closed."""
+        self._passes[slot * SLOT] = FREE
+        self._words[HELD] -= 1
+        self._free.append(slot)
+
+    def is_revoked(self, slot: int) -> bool:
+        """Say whether the pass in a slot does not count any more."""
+        return self._passes[slot * SLOT] == REVOKED
+
+    def passes(self) -> dict[int, str]:
+        """Return the passes of the open WebSockets by their slots; the application can have written anything there."""
+        if not self._words[HELD]:
+            return {}
+        slots = (slot for slot in range(SLOTS) if self._passes[slot * SLOT] == OPEN)
+        return {slot: self._text(slot) for slot in slots}
+
+    def _text(self, slot: int) -> str:
+        at = slot * SLOT
+        length = min(self._passes[at + 1], SLOT - 2)
+        return bytes(self._passes[at + 2 : at + 2 + length]).decode("ascii", "replace")
+
+    def revoke(self, texts: Container[str]) -> None:
+        """Have the WebSockets closed that came in by these passes."""
+        for slot, text in self.passes().items():
+            if text in texts:
+                self._passes[slot * SLOT] = REVOKED
 
     @property
     def begun(self) -> int:

@@ -300,7 +300,7 @@ def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> Non
     config = _config(spec)
     sock = Listener(socket.socket(fileno=listener))
     worker_class = WORKERS[spec.protocol]
-    open_sockets = websockets.WebSockets()
+    open_sockets = websockets.WebSockets(page)
     served = _wrapped(spec, application, open_sockets, page)
     worker = worker_class(0, os.getppid(), [sock], _Application(served), spec.limits.request_timeout, config, log)
     worker.open_sockets = open_sockets

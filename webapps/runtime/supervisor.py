@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import control, wire
+from . import control, passes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
 from .environments import Environment
@@ -282,6 +282,11 @@ class Supervisor:
             return self.status()
         if request.get("do") == "nudge":
             return {"ok": True}  # Being woken is all that was asked for: the next tick comes at once.
+        if request.get("do") == "passes":
+            return {"passes": passes.held(self.fleet.applications.values())}
+        if request.get("do") == "revoke":
+            passes.revoke(self.fleet.applications.values(), request["passes"])
+            return {"ok": True}
         if request.get("do") == "install":
             return self._asked_to_install(request)
         return {"error": f"unknown request {request.get('do')!r}"}
@@ -317,9 +322,10 @@ class Supervisor:
 
     def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:
         """Cut a long answer into packets; all but the last say that there is more."""
-        webapps = list(answer.get("webapps", {}).items())
-        if len(webapps) <= PART:
+        name = "passes" if "passes" in answer else "webapps"
+        whole = list(answer.get(name, {}).items())
+        if len(whole) <= PART:
             return [answer]
-        parts = [dict(webapps[at : at + PART]) for at in range(0, len(webapps), PART)]
-        rest = {key: value for key, value in answer.items() if key != "webapps"}
-        return [{"webapps": part, "more": True} for part in parts] + [rest]
+        parts = [dict(whole[at : at + PART]) for at in range(0, len(whole), PART)]
+        rest = {key: value for key, value in answer.items() if key != name}
+        return [{name: part, "more": True} for part in parts] + [rest]
