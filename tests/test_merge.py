@@ -230,6 +230,32 @@ def test_bits_that_are_not_offered_are_kept_and_named(merge):
     assert "16 ($$$AutheOS), 256 kept, but not offered" in told(report)
 
 
+CLOSED = "nobody is asked who he is, and with a Resource nobody can enter."
+
+
+@pytest.mark.parametrize(
+    ("properties", "warnings"),
+    [
+        ("", ("AutheEnabled is left out: the application is public.",)),
+        (",Resource=", ("AutheEnabled is left out: the application is public.",)),
+        (",Resource=%Dev", (f"AutheEnabled is left out: {CLOSED}",)),
+        (",Resource=%Dev,AutheEnabled=64", (f"AutheEnabled: {CLOSED}",)),
+        (",Resource=%Dev,AutheEnabled=96", ()),
+        (",AutheEnabled=64", ()),
+    ],
+)
+def test_an_application_with_a_resource_is_never_called_public(merge, directory, properties, warnings):
+    line = f"NameSpace=USER,DispatchClass=%SYS.Python.WSGI,WSGIAppName=app,WSGIAppLocation={directory}{properties}"
+    (row,) = merge(f"CreateApplication:Name=/a,{line}").rows
+    assert row.warnings == warnings
+
+
+def test_a_modify_that_closes_an_application_says_so(merge):
+    merge(f"CreateApplication:Name=/a,NameSpace=USER,{WSGI}")
+    report = merge("ModifyApplication:Name=/a,Resource=%Dev", "ModifyApplication:Name=/a,Description=x")
+    assert [row.warnings for row in report.rows] == [(f"AutheEnabled: {CLOSED}",), ()]
+
+
 @pytest.mark.parametrize(
     ("roles", "words"),
     [
