@@ -97,6 +97,8 @@ class Merge:
 
     def _create_namespace(self, action: Action, row: Row) -> Row:
         name = action.name.strip().upper()
+        if not name:
+            raise BadValue("Name is left out; every namespace has one.")
         if name in self.namespaces:
             return replace(row, result=Result.EXISTS)
         self._new_namespace(name, "Name")
