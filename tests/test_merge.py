@@ -340,6 +340,13 @@ def test_a_create_of_what_exists_is_no_update(merge):
     assert WebApp.objects.values_list("description", "revision").get() == ("", 1)
 
 
+def test_a_create_of_what_exists_names_it_where_it_is_written_otherwise(merge):
+    line = f"CreateApplication:Name=/Shop,Host=a.example,NameSpace=USER,{WSGI}"
+    assert merge(line, line.replace("/Shop", "/shop")).rows[1].words == "It is there as a.example/Shop."
+    again = merge(line, line.replace("/Shop", "/SHOP/"), line.replace("a.ex", "A.ex"))
+    assert [row.words for row in again.rows] == ["", *["It is there as a.example/Shop."] * 2]
+
+
 def test_a_delete_of_what_is_absent_is_skipped(merge):
     assert results(merge("DeleteApplication:/old", "DeleteApplication:Name=/old")) == ["absent", "absent"]
 
