@@ -69,7 +69,7 @@ class Crew:
         try:
             zygote = self.zygotes.get(instance.key.python)
             fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
-            zygote.fork(worker.key, instance.spec.to_dict(), {}, fds)
+            zygote.fork(worker.key, instance.spec.to_dict(), application.said(instance.key), fds)
         except OSError as error:
             self.forget(worker.key)
             self.judge.worker_failed(application, instance, f"it cannot be started: {error}")
