@@ -25,7 +25,7 @@ from gunicorn.config import Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import complaint, debugpage, frameworks, gauge, guard, health, loader, websockets
+from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, websockets
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
 
@@ -308,6 +308,7 @@ def _set_path(spec: AppSpec) -> None:
     """Put the directory first and its parent last, as IRIS does, but never before the standard library."""
     sys.path[:0] = [spec.directory, *spec.python_path]
     sys.path.append(os.path.dirname(spec.directory))
+    sys.path_hooks.insert(0, bytecode.hook)
     sys.path_importer_cache.clear()
 
 
