@@ -230,6 +230,32 @@ def test_bits_that_are_not_offered_are_kept_and_named(merge):
     assert "16 ($$$AutheOS), 256 kept, but not offered" in told(report)
 
 
+CLOSED = "nobody is asked who he is, and with a Resource nobody can enter."
+
+
+@pytest.mark.parametrize(
+    ("properties", "warnings"),
+    [
+        ("", ("AutheEnabled is left out: the application is public.",)),
+        (",Resource=", ("AutheEnabled is left out: the application is public.",)),
+        (",Resource=%Dev", (f"AutheEnabled is left out: {CLOSED}",)),
+        (",Resource=%Dev,AutheEnabled=64", (f"AutheEnabled: {CLOSED}",)),
+        (",Resource=%Dev,AutheEnabled=96", ()),
+        (",AutheEnabled=64", ()),
+    ],
+)
+def test_an_application_with_a_resource_is_never_called_public(merge, directory, properties, warnings):
+    line = f"NameSpace=USER,DispatchClass=%SYS.Python.WSGI,WSGIAppName=app,WSGIAppLocation={directory}{properties}"
+    (row,) = merge(f"CreateApplication:Name=/a,{line}").rows
+    assert row.warnings == warnings
+
+
+def test_a_modify_that_closes_an_application_says_so(merge):
+    merge(f"CreateApplication:Name=/a,NameSpace=USER,{WSGI}")
+    report = merge("ModifyApplication:Name=/a,Resource=%Dev", "ModifyApplication:Name=/a,Description=x")
+    assert [row.warnings for row in report.rows] == [(f"AutheEnabled: {CLOSED}",), ()]
+
+
 @pytest.mark.parametrize(
     ("roles", "words"),
     [
@@ -312,6 +338,13 @@ def test_a_create_of_what_exists_is_no_update(merge):
     for again in (line + ",Description=new", line.replace("/a", "/A"), line.replace("/a", "/a/")):
         assert results(merge(again)) == ["exists"]
     assert WebApp.objects.values_list("description", "revision").get() == ("", 1)
+
+
+def test_a_create_of_what_exists_names_it_where_it_is_written_otherwise(merge):
+    line = f"CreateApplication:Name=/Shop,Host=a.example,NameSpace=USER,{WSGI}"
+    assert merge(line, line.replace("/Shop", "/shop")).rows[1].words == "It is there as a.example/Shop."
+    again = merge(line, line.replace("/Shop", "/SHOP/"), line.replace("a.ex", "A.ex"))
+    assert [row.words for row in again.rows] == ["", *["It is there as a.example/Shop."] * 2]
 
 
 def test_a_delete_of_what_is_absent_is_skipped(merge):
@@ -436,7 +469,8 @@ def test_the_order_of_lines_does_not_matter(merge):
         (f"CreateApplication:Name=/a,Name=/b,NameSpace=USER,{WSGI}", "Name is given twice"),
         (f'CreateApplication:Name="/a,NameSpace=USER,{WSGI}', "never closed"),
         ("CreateNamespace:Name=1X", "Name: A namespace’s name"),
-        ("CreateNamespace:", "Name: "),
+        ("CreateNamespace:", "Name is left out; every namespace has one."),
+        ("CreateNamespace:Description=x", "Name is left out; every namespace has one."),
         ("DeleteApplication:", "Name is left out"),
         ("Rubbish", "This is no action"),
     ],

@@ -63,6 +63,62 @@ def test_one_that_never_becomes_ready_is_stopped_after_its_start_timeout(stoa: S
     stoa.merge("DeleteApplication:Name=/bad/hangs")
 
 
+RAISES = "print('I was here')\nraise RuntimeError('no database')\n"
+TRACED = (
+    "print('I was here')\n"
+    "async def application(scope, receive, send):\n"
+    "    await receive()\n"
+    "    await send({'type': 'lifespan.startup.failed', 'message': 'Traceback:\\n  line\\nRuntimeError: no database'})\n"
+)
+
+
+@pytest.mark.parametrize(("protocol", "source"), [(1, RAISES), (2, TRACED)])
+def test_the_same_failure_is_logged_once_and_stays_on_the_page(stoa: Stoa, protocol: int, source: str) -> None:
+    name = f"/bad/again{protocol}"
+    stoa.create(name, stoa.write(name[1:], {"app.py": source}), WSGIType=protocol)
+    prefix = f" {name} g1 "
+
+    wait_for(lambda: stoa.logged("WSGI").count(f"{prefix}out I was here") >= 3, 20, lambda: stoa.log("WSGI"))
+    stoa.create("/bad/elsewhere", stoa.write("bad/elsewhere", hello()))  # Nothing that concerns it.
+    stoa.eventually("/bad/elsewhere/")
+
+    lines = [line.partition(prefix)[2] for line in stoa.logged("WSGI").splitlines() if prefix in line]
+    assert sum("RuntimeError: no database" in line for line in lines if line.startswith("err ")) == 1
+    assert sum("did not start: " in line for line in lines) == 1
+    pauses = [line for line in lines if line.startswith("stoa did not start, as before; it is tried again after")]
+    assert len(pauses) == len(set(pauses)) > 0
+    assert stoa.logged("messages").count(f"{name} generation 1: did not start") == 1
+    fact = stoa.fact(name)
+    assert fact["reason"].endswith("RuntimeError: no database")
+    assert "\n" not in fact["reason"]
+    assert fact["detail"].splitlines()[0].startswith("Traceback")
+    stoa.merge(f"DeleteApplication:Name={name}")
+
+
+def test_a_try_that_hangs_does_not_hide_what_the_one_before_it_said(stoa: Stoa) -> None:
+    marker = stoa.directory / "has-failed"
+    source = (
+        "import os, time\n"
+        f"if os.path.exists({str(marker)!r}):\n    time.sleep(600)\n"
+        f"open({str(marker)!r}, 'w').close()\nraise RuntimeError('no database')\n"
+    )
+    stoa.create("/bad/both", stoa.write("bad/both", {"app.py": source}), Enabled=0)
+    stoa.set("/bad/both", start_timeout=1, enabled=True)
+    seen = []
+
+    def hung() -> bool:
+        seen.append(stoa.fact("/bad/both"))
+        return "was not ready within" in str(seen[-1].get("reason"))
+
+    wait_for(hung, 20, lambda: str(seen))
+
+    reasons = [str(fact.get("reason")) for fact in seen if fact.get("state") == "failed"]
+    assert all("app raised RuntimeError: no database" in reason for reason in reasons)
+    assert seen[-1]["reason"].startswith("it was not ready within 1 seconds and was stopped; the try before it: ")
+    assert "RuntimeError: no database" in seen[-1]["detail"]
+    stoa.merge("DeleteApplication:Name=/bad/both")
+
+
 def test_one_that_prints_a_megabyte_while_it_is_imported_is_live(stoa: Stoa) -> None:
     source = "print(('y' * 99 + '\\n') * 10_000)\n" + hello()["app.py"]
     stoa.create("/bad/loud", stoa.write("bad/loud", {"app.py": source}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def test_an_application_is_live_under_its_name(stoa: Stoa) -> None:
     stoa.create("/life/one", stoa.write("life/one", hello()))
 
     assert stoa.eventually("/life/one/x").text == "hello /life/one /x"
+
+
+@pytest.mark.parametrize("debug", [0, 1])
+def test_of_two_edits_of_one_second_and_one_size_the_second_is_served(stoa: Stoa, debug: int) -> None:
+    name = f"/life/quick{debug}"
+    second = float(int(time.time()) + 60)
+    for number, word in enumerate(("one", "two", "six")):
+        directory = stoa.write(name[1:], hello(word))
+        os.utime(directory / "app.py", (second, second + number / 10))
+        if number == 0:
+            stoa.create(name, directory, WSGIDebug=debug)
+        elif not debug:
+            stoa.command("webapp", "reload", name)
+        stoa.eventually(f"{name}/", text=word)
+    assert len(list((directory / "__pycache__").iterdir())) == 1
 
 
 def test_the_name_alone_redirects_for_get_and_head_only(stoa: Stoa) -> None:

@@ -220,6 +220,58 @@ def test_other_cookies_arrive_byte_for_byte(site: Site, header: str) -> None:
     assert cookies(site.get("/app/", {"Cookie": header})) == header.strip()
 
 
+OTHERS = [
+    "my_stoa_pref=1",
+    "MY_STOA_PREF=2",
+    "xstoa_=3",
+    "__Host-my_stoa_=4",
+    "__Host-__Host-stoa_x=5",
+    "_stoa_=6",
+    "stoa=7",
+    "STOA-a1=8",
+    "a=stoa_1",
+    "a==stoa_1",
+    'b="stoa_2"',
+    'c="light, stoa_dark"',
+    'd="light stoa_dark=1"',
+    "e=1,stoa_f=2",
+    "stoa.stoa_=9",
+    "é_stoa_=ü",
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("form", ["{}", "{};", "{0}; {0}", "{0};{0}", "{0} ;\t{0}", "a=1; {}", "{}; a=1", "{0};;{0}"])
+def test_a_name_or_value_that_only_holds_the_prefix_passes_byte_for_byte(site: Site, other: str, form: str) -> None:
+    header = form.format(other)
+
+    assert cookies(site.get("/open/", {"Cookie": header})) == header
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("stoas", STOAS)
+@pytest.mark.parametrize(
+    "form", ["{o};{s}", "{s};{o}", "{s}; {o}; {s}", "{o}; {s};{s} ; {o}", " {s};\t{s};{o};{s};", ";{s};{o}"]
+)
+def test_they_pass_beside_stoas_which_do_not(site: Site, other: str, stoas: str, form: str) -> None:
+    passed = cookies(site.get("/app/", {"Cookie": form.format(o=other, s=stoas)}))
+
+    left = [pair.strip() for pair in passed.split(";") if pair.strip()]
+    assert left == [other] * form.count("{o}")
+
+
+def test_they_pass_however_many_there_are(site: Site) -> None:
+    header = "; ".join(f"my_stoa_{number}=stoa_" for number in range(100))
+
+    assert cookies(site.get("/open/", {"Cookie": header})) == header
+    assert cookies(site.get("/open/", {"Cookie": f"{header}; stoa_login=1"})).rstrip("; ") == header
+
+
+def test_a_quote_that_is_left_open_hides_none_of_stoas(site: Site) -> None:
+    for header in ('a="; stoa_login=1; b="', 'a="x; stoa_login=1"', "a='; stoa_login=1; b='", "a=\\; stoa_login=1"):
+        assert "login" not in cookies(site.get("/open/", {"Cookie": header}))
+
+
 def test_the_gate_sees_all_cookies(site: Site, gate: Gate) -> None:
     site.get("/app/", {"Cookie": "a=1; stoa_a1=x; stoa_a1=y"})
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,21 @@ def _leave_one_nudge() -> None:
         connection.run_on_commit.remove(entry)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """An application that is there: its row, and its name with the host in front as it is written there."""
+
+    pk: int
+    label: str
+
+
 class Merge:
     """One file's merge: what exists is read once and kept up to date, so that a line costs few queries."""
 
     def __init__(self) -> None:
         self.namespaces = {namespace.name: namespace for namespace in Namespace.objects.all()}
         rows = WebApp.objects.values_list("host", "name", "pk")
-        self.webapps: dict[Key, int] = {_key(host, name): pk for host, name, pk in rows}
+        self.webapps: dict[Key, _Known] = {_key(host, name): _Known(pk, host + name) for host, name, pk in rows}
         self.skipped: set[Key] = set()
         self.fresh: list[str] = []
 
@@ -97,6 +105,8 @@ class Merge:
 
     def _create_namespace(self, action: Action, row: Row) -> Row:
         name = action.name.strip().upper()
+        if not name:
+            raise BadValue("Name is left out; every namespace has one.")
         if name in self.namespaces:
             return replace(row, result=Result.EXISTS)
         self._new_namespace(name, "Name")
@@ -135,12 +145,12 @@ class Merge:
             self.skipped.add(key)
             return replace(row, result=Result.SKIPPED, why=_why_skipped(given))
         if key in self.webapps:
-            return replace(row, result=Result.EXISTS)
+            return replace(row, result=Result.EXISTS, why=_why_there(action, self.webapps[key]))
         given = properties.read(action.properties)
         webapp = self._new(action, given, kind)
         _check(webapp, given, new=True)
         webapp.save(force_insert=True, by=BY)
-        self.webapps[key] = webapp.pk
+        self.webapps[key] = _Known(webapp.pk, webapp.label)
         told = properties.warnings(webapp, given, new=True)
         return replace(row, result=Result.CREATED, why=self._said(_why_kind(given, kind)), warnings=told)
 
@@ -161,7 +171,7 @@ class Merge:
             return self._nothing_to_modify(key, row)
         given = properties.read(action.properties)
         rows = WebApp.objects.select_related("namespace").select_for_update(of=("self",))
-        webapp = rows.get(pk=self.webapps[key])
+        webapp = rows.get(pk=self.webapps[key].pk)
         before = _values(webapp)
         self._set(webapp, given)
         _check(webapp, given, new=False)
@@ -192,7 +202,7 @@ class Merge:
         key = _key_of(action)
         if key not in self.webapps:
             return replace(row, result=Result.ABSENT)
-        WebApp.objects.get(pk=self.webapps[key]).delete()
+        WebApp.objects.get(pk=self.webapps[key].pk).delete()
         del self.webapps[key]
         return replace(row, result=Result.DELETED, why="Its files stay.")
 
@@ -242,6 +252,11 @@ def _why_skipped(given: properties.Given) -> str:
     if given.strange_class:
         return f"Its dispatch class is {shown(given.strange_class)}; Stoa runs {properties.WSGI_CLASS} only."
     return "It has neither a dispatch class nor a Path: a CSP application, which Stoa does not run."
+
+
+def _why_there(action: Action, known: _Known) -> str:
+    """Name the application that is there, where the line writes its name otherwise."""
+    return "" if action.get("Host") + action.name == known.label else f"It is there as {known.label}."
 
 
 def _why_kind(given: properties.Given, kind: Kind) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from webapps import directories, validators
-from webapps.choices import OFFERED_BITS, Kind
+from webapps.choices import AVAILABLE, OFFERED_BITS, Kind
 from webapps.models import WebApp
 
 from .parser import AUTHE_MACROS, parse_bits, parse_number, shown
@@ -162,14 +162,23 @@ def warnings(webapp: WebApp, given: Given, *, new: bool) -> tuple[str, ...]:
 
 def _authentication(webapp: WebApp, given: Given, new: bool) -> Iterator[str]:
     bits = webapp.authe_enabled
+    yield from _without_asking(webapp, given, new)
     if "AutheEnabled" not in given:
-        if new:
-            yield "AutheEnabled is left out: the application is public."
         return
     if bits & ~OFFERED_BITS:
         yield f"AutheEnabled: {_bit_names(bits & ~OFFERED_BITS)} kept, but not offered for applications."
     if not bits & OFFERED_BITS:
         yield "AutheEnabled allows no method: nobody can enter."
+
+
+def _without_asking(webapp: WebApp, given: Given, new: bool) -> Iterator[str]:
+    """Say that nobody is asked who he is: the application is public, or closed where it requires a resource."""
+    left_out = "AutheEnabled is left out: " if new and "AutheEnabled" not in given else ""
+    if webapp.resource and webapp.authe_enabled & AVAILABLE == PUBLIC:
+        if left_out or "AutheEnabled" in given or "Resource" in given:
+            yield f"{left_out or 'AutheEnabled: '}nobody is asked who he is, and with a Resource nobody can enter."
+    elif left_out:
+        yield f"{left_out}the application is public."
 
 
 def _bit_names(bits: int) -> str:

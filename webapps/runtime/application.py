@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from . import complaint
 from .gauge import Gauge
 from .plan import Fact, Key
 from .pulse import Pulse
@@ -78,12 +79,22 @@ def least(spec: AppSpec) -> int:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a generation does not serve."""
+    """Why a generation does not serve.
+
+    ``cause`` is the reason that the application itself gave, and ``files`` what its files were like then.
+    """
 
     key: Key
     reason: str
     detail: str = ""
     remedy: str = ""
+    cause: str = ""
+    files: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What two failures have in common where they say the same."""
+        return complaint.mark(self.reason, self.detail)
 
 
 @dataclass
@@ -99,6 +110,7 @@ class Application:
     newcomer: Instance | None = None
     leaving: list[Instance] = field(default_factory=list)
     failure: Failure | None = None
+    crash: Failure | None = None
     crashes: int = 0
     retry_at: float = 0.0
     waiting: str = ""
@@ -175,6 +187,18 @@ class Application:
         """Return the failure of what is wished now; one of an older wish is history."""
         return self.failure if self.failure and self.failure.key == self.wish_key else None
 
+    def said(self, key: Key) -> str:
+        """Return the mark of what a generation has complained of, "" where it has not."""
+        return self.failure.mark if self.failure and self.failure.key == key else ""
+
+    def hung(self, key: Key, reason: str) -> Failure:
+        """Return the failure of a start that hangs, with what the one before it said of the same files."""
+        last = self.failure
+        if last and last.key == key and last.cause and last.files == self.watched:
+            reason = f"{reason}; the try before it: {last.cause}"
+            return Failure(key, reason, last.detail, last.remedy, last.cause, last.files)
+        return Failure(key, reason)
+
     @property
     def down(self) -> bool:
         """Whether it has failed and nothing of it serves."""
@@ -189,7 +213,12 @@ class Application:
             return "it starts with the next request"
         if self.state is State.FAILED and failure:
             return failure.reason
-        return self.waiting if self.state is State.STARTING else ""
+        return self._why_starting() if self.state is State.STARTING else ""
+
+    def _why_starting(self) -> str:
+        """Say what it waits for, or that it starts because it has crashed."""
+        crashed = self.crash.reason if self.crash and self.crash.key == self.wish_key else ""
+        return self.waiting or crashed
 
     def status(self) -> dict[str, Any]:
         """Return what the control socket tells of it."""

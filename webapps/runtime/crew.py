@@ -69,7 +69,7 @@ class Crew:
         try:
             zygote = self.zygotes.get(instance.key.python)
             fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
-            zygote.fork(worker.key, instance.spec.to_dict(), {processes.APPLICATION: str(application.id)}, fds)
+            zygote.fork(worker.key, _marked(application, instance), application.said(instance.key), fds)
         except OSError as error:
             self.forget(worker.key)
             self.judge.worker_failed(application, instance, f"it cannot be started: {error}")
@@ -292,6 +292,12 @@ class Crew:
         self.loop.unwatch(fd)
         os.close(fd)
         self._ended(key, None)
+
+
+def _marked(application: Application, instance: Instance) -> dict[str, Any]:
+    """Return the spec, with the variable by which what the application leaves behind is known."""
+    spec = instance.spec.to_dict()
+    return {**spec, "environment": {**spec["environment"], processes.APPLICATION: str(application.id)}}
 
 
 def _whole(message: bytes) -> dict[str, Any]:

@@ -19,6 +19,11 @@ class Events:
 
     def of_application(self, label: str, generation: int, text: str) -> None:
         """Write a line to WSGI.log, and what it says to messages.log as well."""
+        self.in_its_log(label, generation, text)
+        self.say(f"{label} generation {generation}: {text}")
+
+    def in_its_log(self, label: str, generation: int, text: str) -> None:
+        """Write a line to WSGI.log alone."""
         for line in text.splitlines():
             self._write(
                 {
@@ -29,7 +34,6 @@ class Events:
                     "text": line[:ROOM],
                 }
             )
-        self.say(f"{label} generation {generation}: {text}")
 
     def say(self, text: str, level: str = "info") -> None:
         """Write a line to messages.log."""

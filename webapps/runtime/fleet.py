@@ -90,8 +90,8 @@ class Fleet:
     def _deadlines(self, application: Application, now: float) -> None:
         newcomer = application.newcomer
         if newcomer and not newcomer.ready and now > newcomer.deadline:
-            seconds = newcomer.spec.limits.start_timeout
-            self._newcomer_failed(application, f"it was not ready within {seconds} seconds and was stopped")
+            words = f"it was not ready within {newcomer.spec.limits.start_timeout} seconds and was stopped"
+            self._newcomer_failed(application, application.hung(newcomer.key, words))
         current = application.current
         if current and application.crashes and current.ready and now - current.ready_since > STEADY:
             application.crashes = 0
@@ -219,7 +219,7 @@ class Fleet:
         self.starters.add(application.id)
         problem = problem_of(spec)
         if problem:
-            self._newcomer_failed(application, problem, patient=True)
+            self._newcomer_failed(application, Failure(key, problem), patient=True)
             return
         if not application.present_failure():
             self.events.of_application(application.label, key.revision, "wakes" if application.called else "starting")
@@ -262,7 +262,8 @@ class Fleet:
     ) -> None:
         """Give a newcomer up; a worker more of one that serves is planned again."""
         if instance is application.newcomer:
-            self._newcomer_failed(application, reason, detail, remedy)
+            failure = Failure(instance.key, reason, detail, remedy, cause=reason, files=application.watched)
+            self._newcomer_failed(application, failure)
 
     def worker_ended(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Tell a failed start, a crash and an expected end apart."""
@@ -287,6 +288,7 @@ class Fleet:
             instance.fork_at = time.monotonic() + pause
             return
         application.current = None
+        application.crash = Failure(instance.key, reason)
         application.retry_at = time.monotonic() + pause
         if pause and not application.newcomer:
             times = f"it crashed {application.crashes} times: "
@@ -301,46 +303,37 @@ class Fleet:
             if application.newcomer and application.newcomer.key.python == python:
                 for key in list(application.newcomer.workers):
                     self.crew.forget(key)
-                self._newcomer_failed(application, words)
+                self._newcomer_failed(application, Failure(application.newcomer.key, words))
 
     def _release_zygotes(self) -> None:
         used = {instance.key.python for app in self.applications.values() for instance in app.instances()}
         used |= {app.wish_key.python for app in self.applications.values() if app.wish_key}
         self.crew.release_zygotes(used)
 
-    def _newcomer_failed(
-        self,
-        application: Application,
-        reason: str,
-        detail: str = "",
-        remedy: str = "",
-        *,
-        patient: bool = False,
-    ) -> None:
+    def _newcomer_failed(self, application: Application, failure: Failure, *, patient: bool = False) -> None:
         """Note why, stop what is left of it, and plan the next try; the old generation goes on serving."""
         instance = application.newcomer
         if instance is None:
             return
-        known = application.present_failure()
-        if known is None or known.reason != reason:
-            self.events.of_application(application.label, instance.key.revision, f"did not start: {reason}")
+        said = application.said(instance.key)
         self._newcomer_gone(application)
-        application.failure = Failure(instance.key, reason, detail, remedy)
-        if patient:
-            application.retry_at = time.monotonic() + 1.0
-        else:
-            self._pause(application)
+        application.failure = failure
+        pause = 1.0 if patient else self._next_pause(application)
+        application.retry_at = time.monotonic() + pause
+        if said != failure.mark:
+            self.events.of_application(application.label, instance.key.revision, f"did not start: {failure.reason}")
+        elif not patient:
+            text = f"did not start, as before; it is tried again after a pause of {pause:.0f} s"
+            self.events.in_its_log(application.label, instance.key.revision, text)
         self.leave(application, instance, signal.SIGKILL)
 
     def _newcomer_gone(self, application: Application) -> None:
         application.newcomer = None
         self.starters.discard(application.id)
 
-    def _pause(self, application: Application) -> float:
-        pause = PAUSES[min(application.crashes + 1, len(PAUSES) - 1)]
+    def _next_pause(self, application: Application) -> float:
         application.crashes += 1
-        application.retry_at = time.monotonic() + pause
-        return pause
+        return PAUSES[min(application.crashes, len(PAUSES) - 1)]
 
     # Replacing
 
@@ -350,7 +343,8 @@ class Fleet:
             return
         self._newcomer_gone(application)
         self.forget_sleep(application)
-        application.current, application.failure, application.called = newcomer, None, False
+        application.current, application.called = newcomer, False
+        application.failure = application.crash = None
         newcomer.pulse = Pulse(time.monotonic())
         application.note = f"Begun anew at {now_text()}: {newcomer.why}." if newcomer.why else ""
         seconds = time.monotonic() - newcomer.began

@@ -11,8 +11,12 @@ from collections.abc import Iterator
 
 from .spec import ORIGIN, Route
 
-#: A cookie of Stoa's in a Cookie header, with those of Stoa's that follow it; prefixes of RFC 6265bis included.
-STOAS = r"(?:\s*(?:__(?:host|secure)-)?stoa_[^;]*(?:;|$))+"
+#: How the name of a cookie of Stoa's begins; prefixes of RFC 6265bis included.
+PREFIX = r"\s*(?:__(?:host|secure)-)?stoa_"
+#: Only ``;`` stands between cookies (RFC 6265, section 4.2.1): ``stoa_`` elsewhere is in a name or value of others.
+BEGINS = f"(?:^|;){PREFIX}"
+#: A cookie of Stoa's in a Cookie header, with those of Stoa's that follow it.
+STOAS = f"(?:{PREFIX}[^;]*(?:;|$))+"
 #: So often a run of them is taken out; where one is left after that, no cookie is passed on.
 RUNS = 8
 #: What every page of Stoa's carries on the applications' origin.
@@ -49,14 +53,14 @@ def cookies() -> Iterator[str]:
     the one before it has left something; most requests have none of Stoa's at all. None is volatile: each would be
     made twice by the next one.
     """
-    yield 'map $http_cookie $stoa_cookie_clean { default $http_cookie; "~*stoa_" $stoa_cookie_clean_1; }'
+    yield f'map $http_cookie $stoa_cookie_clean {{ default $http_cookie; "~*{BEGINS}" $stoa_cookie_clean_1; }}'
     before = "$http_cookie"
     for number in range(1, RUNS + 1):
         after, clean = f"$stoa_cookie_{number}", f"$stoa_cookie_clean_{number}"
         pattern = f"(?s)^(?<stoa_c{number}a>(?:.*?;)?){STOAS}(?<stoa_c{number}b>.*)$"
         yield f'map {before} {after} {{ default {before}; "~*{pattern}" $stoa_c{number}a$stoa_c{number}b; }}'
         rest = f"$stoa_cookie_clean_{number + 1}" if number < RUNS else '""'
-        yield f'map {after} {clean} {{ default {after}; "~*stoa_" {rest}; }}'
+        yield f'map {after} {clean} {{ default {after}; "~*{BEGINS}" {rest}; }}'
         before = after
     yield "map $stoa_app $stoa_cookie { default $stoa_cookie_clean; portal $http_cookie; }"
 

@@ -25,7 +25,7 @@ from gunicorn.config import Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import debugpage, frameworks, gauge, guard, health, loader, websockets
+from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, websockets
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
 
@@ -37,15 +37,26 @@ FAREWELL, DEBUG_FAREWELL = 10.0, 1.0
 # nginx closes idle connections soon (front_routes), so the worker never does; see replacement.md, section 2.
 KEEPALIVE = 75
 HEAD = 1 << 16
+# So much (characters) of a failure's words, and of its traceback, is kept.
+REASON, DETAIL = 2000, 30_000
+LIFESPAN = re.compile(r"ASGI lifespan startup failed: (?:Lifespan startup failed: )?")
 # Built once, in the zygote: that costs 3 MB and 2 ms (replacement.md, section 5).
 _CONFIG = Config()
 
 
 class Ready:
-    """The pipe on which a newcomer says, once, that it is ready or why it is not."""
+    """The pipe on which a newcomer says, once, that it is ready or why it is not.
 
-    def __init__(self, fd: int) -> None:
+    ``said`` marks what the newcomer before it said, whose words are in the log already.
+    """
+
+    def __init__(self, fd: int, said: str = "") -> None:
         self.fd = fd
+        self.said = said
+
+    def repeats(self, reason: str, detail: str) -> bool:
+        """Tell whether this newcomer fails as the one before it did."""
+        return self.fd >= 0 and complaint.mark(reason[:REASON], detail[-DETAIL:]) == self.said
 
     def say(self, message: dict[str, Any]) -> None:
         """Tell the supervisor; only the first word counts."""
@@ -60,7 +71,7 @@ class Ready:
 
     def failed(self, reason: str, detail: str = "", remedy: str = "") -> None:
         """Say why this newcomer cannot serve."""
-        self.say({"ready": False, "reason": reason[:2000], "detail": detail[-30_000:], "remedy": remedy})
+        self.say({"ready": False, "reason": reason[:REASON], "detail": detail[-DETAIL:], "remedy": remedy})
 
 
 class WorkerLog:
@@ -68,21 +79,16 @@ class WorkerLog:
 
     access_log_enabled = False
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Ready) -> None:
+        self.ready = ready
         self.last_error = ""
 
     def _write(self, level: str, message: Any, *args: Any) -> None:
         text = str(message) % args if args else str(message)
         if level == "error":
             self.last_error = text
-        self._print(text)
-
-    @staticmethod
-    def _print(text: str) -> None:
-        try:
-            print(text, file=sys.stderr, flush=True)
-        except Exception:
-            pass  # The application has closed or replaced it, which is no reason to stop.
+        if not self.ready.repeats(*_startup_words(text)):
+            _print(text)
 
     def critical(self, message: Any, *args: Any, **_kwargs: Any) -> None:
         """Write the message."""
@@ -97,12 +103,19 @@ class WorkerLog:
     def exception(self, message: Any, *args: Any, **_kwargs: Any) -> None:
         """Write the message and the traceback of the exception at hand."""
         self._write("error", message, *args)
-        self._print(traceback.format_exc().rstrip())
+        _print(traceback.format_exc().rstrip())
 
     def _nothing(self, *_args: Any, **_kwargs: Any) -> None:
         """Leave out what only a person who mends gunicorn wants to read."""
 
     info = debug = access = log = reopen_files = close_on_exec = _nothing
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except Exception:
+        pass  # The application has closed or replaced it, which is no reason to stop.
 
 
 class Listener:
@@ -199,12 +212,19 @@ class _Application:
         return self.callable
 
 
-def run(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int], preloaded: frameworks.Preloaded) -> None:
+def run(
+    spec: AppSpec,
+    base_environment: dict[str, str],
+    fds: dict[str, int],
+    preloaded: frameworks.Preloaded,
+    said: str = "",
+) -> None:
     """Serve the application until told to go. Never returns.
 
-    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``; this process owns them.
+    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``; this process owns them. ``said`` marks what
+    the newcomer before it has complained of.
     """
-    ready = Ready(fds["ready"])
+    ready = Ready(fds["ready"], said)
     status = 1
     try:
         page = gauge.Gauge(fds["gauge"])
@@ -214,15 +234,20 @@ def run(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int], pr
         _serve(spec, fds["listener"], ready, page)
         status = 0
     except loader.LoadError as error:
-        print(error.detail or f"{error}", file=sys.stderr, flush=True)
-        ready.failed(str(error), error.detail, error.remedy)
+        _complain(ready, str(error), error.detail, error.remedy)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException as error:
-        traceback.print_exc()
-        ready.failed(f"{type(error).__name__}: {error}", loader.own_traceback(error))
+        _complain(ready, f"{type(error).__name__}: {error}", loader.own_traceback(error))
     finally:
         _leave(status)
+
+
+def _complain(ready: Ready, reason: str, detail: str, remedy: str = "") -> None:
+    """Print the traceback, unless the log has it, and tell the supervisor, who has the reason logged."""
+    if detail and not ready.repeats(reason, detail):
+        _print(detail.rstrip())
+    ready.failed(reason, detail, remedy)
 
 
 def _leave(status: int) -> None:
@@ -283,6 +308,7 @@ def _set_path(spec: AppSpec) -> None:
     """Put the directory first and its parent last, as IRIS does, but never before the standard library."""
     sys.path[:0] = [spec.directory, *spec.python_path]
     sys.path.append(os.path.dirname(spec.directory))
+    sys.path_hooks.insert(0, bytecode.hook)
     sys.path_importer_cache.clear()
 
 
@@ -295,7 +321,7 @@ def _hide_stoa() -> None:
 
 
 def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> None:
-    log = WorkerLog()
+    log = WorkerLog(ready)
     application = loader.load(spec.directory, spec.module, spec.callable, spec.protocol.value)
     config = _config(spec)
     sock = Listener(socket.socket(fileno=listener))
@@ -312,7 +338,7 @@ def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> Non
         worker.init_process()
     finally:
         if log.last_error:
-            ready.failed(_startup_words(log.last_error))
+            ready.failed(*_startup_words(log.last_error))
     if worker.alive:
         ready.failed("the worker ended by itself")
 
@@ -329,9 +355,13 @@ def _wrapped(spec: AppSpec, application: Any, open_sockets: websockets.WebSocket
     return debugpage.wsgi(application) if spec.debug else application
 
 
-def _startup_words(error: str) -> str:
-    words = re.sub(r"^(ASGI lifespan startup failed: )(Lifespan startup failed: )?", r"\1", error)
-    return words.partition(": ")[2] if health.PATH in words else words
+def _startup_words(error: str) -> tuple[str, str]:
+    """Return why an ASGI application did not start, and the traceback where it tells one, as Starlette does."""
+    found = LIFESPAN.match(error)
+    words = error[found.end() :] if found else error
+    *traced, last = words.rstrip().splitlines() or [""]
+    reason = last if not found or health.PATH in last else f"ASGI lifespan startup failed: {last}"
+    return reason, words.rstrip() + "\n" if traced else ""
 
 
 def _config(spec: AppSpec) -> Config:

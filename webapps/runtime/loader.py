@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.machinery
 import importlib.util
 import inspect
 import os
@@ -17,6 +16,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
+
+from . import bytecode
 
 FACTORY = re.compile(r"(?P<path>[A-Za-z_][\w.]*)\(\s*\)")
 LISTED = 12
@@ -128,7 +129,7 @@ def _import_file(path: str) -> ModuleType:
     """Load a script by its file, whatever its ending (mod_wsgi's habit: ``myapp.wsgi``)."""
     stem = os.path.basename(path).partition(".")[0]
     name = stem if stem.isidentifier() and stem not in sys.modules else f"script_{abs(hash(path))}"
-    loader = importlib.machinery.SourceFileLoader(name, path)
+    loader = bytecode.Loader(name, path)
     spec = importlib.util.spec_from_loader(name, loader)
     if spec is None:
         raise LoadError(f"{path} cannot be loaded")

@@ -144,7 +144,7 @@ class Supervisor:
                 application.wish = application.wish_key = None
 
     def _wish_for(self, application: Application, spec: AppSpec) -> None:
-        if application.wish is not spec:
+        if application.wish != spec:  # The rows are read anew after every save; one elsewhere changes nothing here.
             application.wish = spec
             application.crashes, application.retry_at = 0, 0.0
             self._own_directory(spec.namespace)

@@ -5,7 +5,7 @@ of Stoa's checkout gets onto ``sys.path``. Runs under any CPython from 3.10.
 
 It answers packets on its listening socket:
 
-1. ``{"do": "fork", "key", "spec", "environment"}`` with the descriptors listener, ready, out, err, gauge:
+1. ``{"do": "fork", "key", "spec", "environment", "said"}`` with the descriptors listener, ready, out, err, gauge:
    forks a worker and answers ``{"forked": key, "pid", "start"}``.
 2. ``{"do": "import", "modules": [...]}``: imports those that are safe to import before anything is configured, so
    that workers begin with them.
@@ -150,7 +150,8 @@ class Zygote:
                 os.close(fd)
             spec = self.spec.AppSpec.from_dict(request["spec"])
             environment = {**self.environment, **request["environment"]}
-            self.instance.run(spec, environment, dict(zip(FDS, fds, strict=True)), self.preloaded)
+            said = request.get("said", "")  # A supervisor of before an update does not tell.
+            self.instance.run(spec, environment, dict(zip(FDS, fds, strict=True)), self.preloaded, said)
         finally:
             os._exit(70)
 
