@@ -15,14 +15,26 @@ WITHOUT_DATABASE = frozenset(
 def main() -> None:
     """Prepare the database where the command needs it, and run the command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    from django.core.management import execute_from_command_line
-
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "help")
     if command == "serve":
         _take_home(sys.argv[2:])
     if command not in WITHOUT_DATABASE and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
         _prepare()
-    execute_from_command_line(sys.argv)
+    _run(sys.argv)
+
+
+def _run(arguments: list[str]) -> None:
+    """Run the command; a database that fails meanwhile is said in a line."""
+    from django.core.management import execute_from_command_line
+    from django.db import OperationalError
+
+    try:
+        execute_from_command_line(arguments)
+    except OperationalError as error:
+        from portal import database
+
+        title, remedy = database.trouble(error)
+        sys.exit(f"Stoa: {title} ({error}). {remedy}")
 
 
 def _take_home(arguments: list[str]) -> None:

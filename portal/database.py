@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 
 
 class Unusable(Exception):
@@ -42,6 +42,17 @@ def ensure() -> None:
         ) from error
     except DatabaseError as error:
         raise Unusable(f"the database cannot be used ({error}); look at DATABASE_URL and STOA_HOME.") from error
+
+
+def trouble(error: OperationalError) -> tuple[str, str]:
+    """Say what is wrong with the database while Stoa runs, and what to do; nothing of what it said is repeated."""
+    if "full" in str(error):
+        return "The database cannot be written: the disk is full", "Make room, then try again."
+    if "locked" in str(error):
+        return "The database is busy", "Somebody else writes for a long time. Try again in a moment."
+    if "readonly" in str(error) or "read-only" in str(error):
+        return "The database cannot be written: it is read-only", "Make it writable for the account that runs Stoa."
+    return "The database does not answer", "Look whether it runs, then try again."
 
 
 def _make_private() -> None:

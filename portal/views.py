@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.contrib.auth.views import LoginView, LogoutView
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+
+from . import database
 
 __all__ = ["SignIn", "SignOut", "bad_request", "csrf_failure", "forbidden", "not_found", "server_error"]
 
@@ -42,5 +47,11 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Say that Stoa itself failed, without needing anything that may have failed."""
-    return render(request, "500.html", status=500)
+    """Say that Stoa itself failed, or its database, without needing anything that may have failed."""
+    error = sys.exception()
+    if isinstance(error, OperationalError):
+        title, remedy = database.trouble(error)
+        page = HttpResponse(render_to_string("503.html", {"title": title, "remedy": remedy}), status=503)
+        page["Retry-After"] = "10"
+        return page
+    return HttpResponse(render_to_string("500.html"), status=500)

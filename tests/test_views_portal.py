@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
+from django.db import OperationalError
 from django.test import Client, RequestFactory
 
 from portal import keys, views
@@ -157,3 +158,28 @@ def test_it_says_in_one_line_that_the_home_cannot_be_written(tmp_path: Path) -> 
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "set STOA_HOME to a directory that is" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("database or disk is full", "the disk is full"),
+        ("database is locked", "busy"),
+        ("attempt to write a readonly database", "read-only"),
+        ('connection to server at "10.0.0.1" failed: secret words', "does not answer"),
+    ],
+)
+def test_a_database_that_fails_is_said_in_words(
+    administrator: Client, monkeypatch: pytest.MonkeyPatch, said: str, words: str
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise OperationalError(said)
+
+    administrator.raise_request_exception = False
+    monkeypatch.setattr("webapps.views.pages.render", fail)
+    answer = administrator.get("/portal/")
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "10")
+    assert words in answer.content.decode()
+    assert "Nothing was saved" in answer.content.decode()
+    assert "secret words" not in answer.content.decode()
