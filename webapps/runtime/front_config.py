@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .front_guard import DECLARED, LOST, PAGE_HEADERS, block, cookies, credentials, own_locations, repeated
+from .front_hosts import Hosts, rewritten
 from .front_http import APPS, CLEARED, HTTP, TYPES
-from .front_routes import RouteRefused, check, covers, locations, upstream
+from .front_routes import RouteRefused, check, locations, upstream
 from .nginx import Binary
 from .spec import ORIGIN, Route
 
@@ -245,7 +246,7 @@ def _state(generation: int, listening: _Listening) -> Iterator[str]:
 
 
 def _apps(settings: FrontSettings, routes: Sequence[Route], listening: _Listening) -> Iterator[str]:
-    """One server for any host, one more for each host that is named.
+    """One server for any host, one more for all hosts that are named.
 
     Inside a host its own routes win; routes for any host are there too, unless one of the host's own is
     above them.
@@ -253,13 +254,16 @@ def _apps(settings: FrontSettings, routes: Sequence[Route], listening: _Listenin
     anywhere = [route for route in routes if not route.host]
     first = f"listen {listening.apps} default_server bind backlog=4096;"
     yield from _server(settings, [first, "server_name _;"], anywhere)
-    for host in sorted({route.host.lower() for route in routes if route.host}):
-        own = [route for route in routes if route.host.lower() == host]
-        others = [route for route in anywhere if not any(covers(mine, route) for mine in own)]
-        yield from _server(settings, [f"listen {listening.apps};", f"server_name {host};"], [*own, *others])
+    hosts = Hosts(routes)
+    if hosts.routes:
+        yield from hosts.maps()
+        opening = [f"listen {listening.apps};", *hosts.opening()]
+        yield from _server(settings, opening, [rewritten(route) for route in anywhere], hosts.locations())
 
 
-def _server(settings: FrontSettings, opening: list[str], routes: Sequence[Route]) -> Iterator[str]:
+def _server(
+    settings: FrontSettings, opening: list[str], routes: Sequence[Route], more: Iterable[str] = ()
+) -> Iterator[str]:
     names = frozenset(route.name for route in routes)
     yield "server {"
     yield from _indented(opening)
@@ -271,6 +275,7 @@ def _server(settings: FrontSettings, opening: list[str], routes: Sequence[Route]
         yield "    location = / { error_page 404 /-/pages/index$stoa_kind; return 404; }"
     for route in routes:
         yield from _indented(locations(route, names))
+    yield from _indented(more)
     yield "}"
 
 

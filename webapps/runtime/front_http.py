@@ -46,7 +46,7 @@ uninitialized_variable_warn off;
 server_names_hash_max_size 16384;
 server_names_hash_bucket_size 512;
 map_hash_max_size 16384;
-map_hash_bucket_size 256;
+map_hash_bucket_size 512;
 variables_hash_max_size 4096;
 sendfile on;
 tcp_nopush on;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from .front_guard import block, check_cors, cors, cors_maps, guard, guard_files, guard_websocket, repeated, told
 from .spec import Protocol, Route, ServeFiles
@@ -23,6 +24,13 @@ SOCKET = re.compile(r"apps/[0-9A-Za-z_-]{1,40}\.sock")
 
 # How long (seconds) a WebSocket may be silent.
 SILENCE = 3600
+
+
+@dataclass(frozen=True)
+class Rewritten(Route):
+    """A route whose requests come by a rewrite (front_hosts.py): to its name, or to that ``below`` another path."""
+
+    below: str = ""
 
 
 class RouteRefused(Exception):
@@ -49,9 +57,9 @@ def mount(route: Route) -> str:
     return route.name.rstrip("/")
 
 
-def covers(route: Route, other: Route) -> bool:
-    """Say whether a route's name is another's, or above it."""
-    return f"{mount(other)}/".startswith(f"{mount(route)}/")
+def _place(route: Route) -> str:
+    """Return where nginx finds the route: the beginning of the path as it may have been rewritten."""
+    return f"{route.below}{mount(route)}" if isinstance(route, Rewritten) else mount(route)
 
 
 def has_process(route: Route) -> bool:
@@ -103,8 +111,8 @@ def _matched(route: Route) -> list[str]:
 def _everywhere(route: Route, lines: list[str]) -> Iterator[str]:
     """Do the same at the name and below it."""
     if mount(route):
-        yield from block(f"location = {route.name}", [*_matched(route), *lines])
-    yield from block(f"location {mount(route)}/", [*_matched(route), *lines])
+        yield from block(f"location = {_place(route)}", [*_matched(route), *lines])
+    yield from block(f"location {_place(route)}/", [*_matched(route), *lines])
 
 
 def _application(route: Route) -> Iterator[str]:
@@ -115,8 +123,8 @@ def _application(route: Route) -> Iterator[str]:
     handled = [*guard(route), *cors(route), *_handled(route)]
     if mount(route):
         redirected = f"if ($stoa_reading) {{ return 308 {route.name}/$is_args$args; }}"
-        yield from block(f"location = {route.name}", [*_matched(route), redirected, *handled])
-    yield from block(f"location {mount(route)}/", [*_matched(route), *handled])
+        yield from block(f"location = {_place(route)}", [*_matched(route), redirected, *handled])
+    yield from block(f"location {_place(route)}/", [*_matched(route), *handled])
     if _speaks_websocket(route):
         silent = _passed_on(route, max(SILENCE, route.request_timeout))
         yield from block(f"location @ws_{route.id}", [*guard_websocket(route), *silent])
@@ -136,11 +144,11 @@ def _handled(route: Route) -> list[str]:
 
 
 def _passed_on(route: Route, seconds: int) -> list[str]:
-    """Pass on as sent: proxy_pass has no path, so nginx takes the request's own, raw."""
+    """Pass on as sent: proxy_pass has no path, so nginx takes the request's own, raw, unless it was rewritten."""
     if not has_process(route):
         return ["return 503;"]
     lines = [
-        f"proxy_pass http://app_{route.id};",
+        f"proxy_pass http://app_{route.id}{'$request_uri' if isinstance(route, Rewritten) else ''};",
         f"client_max_body_size {max(0, route.max_body)};",
         f"proxy_read_timeout {max(1, seconds)}s;",
         f"proxy_send_timeout {max(1, seconds)}s;",
@@ -174,20 +182,21 @@ def _files_only(route: Route) -> Iterator[str]:
         return
     if mount(route):
         redirected = f"return 308 {route.name}/$is_args$args;"
-        yield from block(f"location = {route.name}", [*_matched(route), redirected])
+        yield from block(f"location = {_place(route)}", [*_matched(route), redirected])
     lines = [
         *_served(route),
         'if ($stoa_file = "") { return 404; }',
         "index index.html;",
         "error_page 403 404 =404 /-/pages/404$stoa_kind;",
         *repeated(400, 405),
+        *(["error_page 301 = @stoa_directory;"] if _place(route) != mount(route) else []),
     ]
     secured = route.files.serve is ServeFiles.SECURED and not route.open
     if secured:
         # Its name is the one page where somebody can say who he is: the way to every file.
-        yield from block(f"location = {mount(route)}/", [*_matched(route), *guard(route), *_index(route)])
+        yield from block(f"location = {_place(route)}/", [*_matched(route), *guard(route), *_index(route)])
     lines = [*_matched(route), *(guard_files(route) if secured else []), *lines]
-    yield from block(f"location {mount(route)}/", lines)
+    yield from block(f"location {_place(route)}/", lines)
 
 
 def _index(route: Route) -> list[str]:
@@ -217,7 +226,7 @@ def _served(route: Route) -> list[str]:
 
 def _prefix(route: Route) -> str:
     """Return what stands before a file's name; "" is written so that nginx can read it."""
-    return f"{mount(route)}/static" if route.protocol is not Protocol.FILES else mount(route) or '""'
+    return f"{_place(route)}/static" if route.protocol is not Protocol.FILES else _place(route) or '""'
 
 
 def _cache_control(route: Route) -> str:
