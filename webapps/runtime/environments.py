@@ -52,8 +52,11 @@ class Environment:
 
     def python(self) -> Path | None:
         """Return the interpreter in use, by the environment's own path, or None where there is none yet."""
-        python = self.link.resolve() / "bin" / "python"
-        return python if self.link.is_symlink() and python.exists() else None
+        target = self.link.resolve()
+        python = target / "bin" / "python"
+        # Applications may write beside the link; only what Stoa itself has made is run.
+        made = self.link.is_symlink() and target.parent == (self.directory / "envs").resolve()
+        return python if made and python.exists() else None
 
     def build(self, label: str, requirements: Path | None, say: Say) -> Path:
         """Make a new environment with all that the namespace's applications asked for, and switch to it.

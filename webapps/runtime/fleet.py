@@ -16,6 +16,7 @@ from .apology import turn_away
 from .appfiles import last_change, problem_of
 from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, least, now_text
 from .caretaker import Caretaker
+from .confines import Confines
 from .crew import Crew
 from .events import Events
 from .keeperlink import KeeperLink
@@ -40,7 +41,8 @@ class Fleet:
         self.keeper = keeper
         self.events = events
         self.applications: dict[int, Application] = {}
-        self.crew = Crew(run_dir, keeper, loop, self)
+        self.confines = Confines(run_dir.parent, user, self._wishes)
+        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of)
         self.loop = loop
         self.caretaker = Caretaker(events)
         self.at_once = os.cpu_count() or 1
@@ -113,6 +115,10 @@ class Fleet:
         if changed != application.watched:
             application.watched = changed
             application.retry_at = now
+
+    def _wishes(self) -> list[AppSpec]:
+        """Return what is wished of every application: each has to be kept from the others."""
+        return [application.wish for application in self.applications.values() if application.wish]
 
     # Sockets
 

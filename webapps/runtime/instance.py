@@ -21,11 +21,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
-from gunicorn.config import Config
+from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, websockets
+from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, walls, websockets
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
 
@@ -198,6 +198,7 @@ class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
 
 
 gasgi.ASGIProtocol = AsgiProtocol
+Chdir.default = "/"
 WORKERS = {Protocol.WSGI: WsgiWorker, Protocol.ASGI: AsgiWorker}
 
 
@@ -274,6 +275,9 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
         resource.setrlimit(resource.RLIMIT_DATA, (2 * spec.limits.memory + HEADROOM,) * 2)
     os.environ.clear()
     os.environ.update(base_environment)
+    wished = os.environ.pop(walls.KEY, "")
+    if wished:
+        walls.raise_walls(walls.Confinement.from_json(wished))
     os.environ.update(spec.environment)
     try:
         os.chdir(spec.directory)
