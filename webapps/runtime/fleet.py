@@ -22,6 +22,7 @@ from .events import Events
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .plan import Key, Step, steps
+from .spec import AppSpec
 from .pulse import Pulse
 
 BACKLOG = 2048

@@ -175,7 +175,7 @@ def _own_root(wished: Confinement) -> None:
     private = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount("stoa", TMP, "tmpfs", private, "mode=755,size=1m")
     os.chdir(TMP)
-    os.umask(0o022)
+    umask = os.umask(0o022)
     os.mkdir(f"{TMP}{OLD}")
     kernel.pivot_root(TMP, f"{TMP}{OLD}")
     os.chdir("/")
@@ -186,6 +186,7 @@ def _own_root(wished: Confinement) -> None:
     kernel.unmount(OLD)
     os.rmdir(OLD)
     kernel.read_only("/", below=False)
+    os.umask(umask)
 
 
 def _become_own_user() -> None:
@@ -226,9 +227,12 @@ def _bind(path: str, writable: bool) -> None:
 
 
 def _place(path: str, directory: bool) -> None:
+    """Make what something is mounted on; the directories on the way there can be passed, not listed."""
+    umask = os.umask(0o666)
     os.makedirs(path if directory else os.path.dirname(path), exist_ok=True)
     if not directory:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    os.umask(umask)
 
 
 def _devices() -> None:
