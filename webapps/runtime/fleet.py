@@ -22,8 +22,8 @@ from .events import Events
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .plan import Key, Step, steps
-from .spec import AppSpec
 from .pulse import Pulse
+from .spec import AppSpec
 
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
