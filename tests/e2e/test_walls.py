@@ -82,7 +82,7 @@ def test_it_does_not_write_outside_its_own(walled: Stoa) -> None:
 
 def test_it_does_not_write_into_its_environment(walled: Stoa) -> None:
     need(walled, "Environment read-only")
-    for name in ("envs", "requirements"):
+    for name in ("envs", "requirements", "install"):
         assert met(walled, "write", walled.home / "namespaces" / "USER" / name / "x")
 
 

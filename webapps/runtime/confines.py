@@ -22,7 +22,7 @@ SYSTEM = (
     "/var/run", "/var/lock", "/var/cache/fontconfig", "/var/lib/dbus", "/var/lib/ca-certificates",
 )  # fmt: skip
 # Of a namespace's directory these are Stoa's: what an application could put there, Stoa would run or overwrite.
-STOAS = ("envs", "requirements")
+STOAS = ("envs", "requirements", "install")
 NAMED_BY = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "GOOGLE_APPLICATION_CREDENTIALS", "PGSSLROOTCERT")
 OPEN_FILES, PROCESSES, TEMPORARY = 8192, 512, 1 << 30
 TRY_FOR = 10.0
