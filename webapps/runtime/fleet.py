@@ -163,6 +163,7 @@ class Fleet:
             application.listener = None
         self.keeper.drop(f"socket:{application.id}")
         self.socket_path(application.id).unlink(missing_ok=True)
+        self.confines.forget(application.id)
         application.failure = None
 
     # Sleeping

@@ -6,15 +6,17 @@ Runs inside the application's process under any CPython from 3.10, so it imports
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import stat
 import struct
 from collections.abc import Iterable
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_BIND, MS_REC, MS_PRIVATE, MS_REMOUNT = 4096, 16384, 1 << 18, 32
-MS_NOSUID, MS_NODEV, MS_RDONLY = 2, 4, 1
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY = 2, 4, 8, 1
 MNT_DETACH = 2
-PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_CAPBSET_DROP = 38, 4, 23, 24
+PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 38, 4, 24
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 0x1000, 0x8000, 0x1
@@ -81,20 +83,20 @@ def prctl(option: int, *arguments: int) -> int:
 def keep_capabilities(kept: Iterable[int]) -> None:
     """Give up every capability but ``kept``, for this process and all that it starts (capabilities(7))."""
     wanted = set(kept)
-    number = 0
-    while _has_bound(number):
-        if number not in wanted:
-            prctl(PR_CAPBSET_DROP, number)
-        number += 1
+    for number in range(64):
+        if number not in wanted and _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0:
+            if ctypes.get_errno() == errno.EINVAL:
+                break  # The kernel knows no more of them.
+            _checked(-1, f"prctl {PR_CAPBSET_DROP}")
+    set_capabilities(sum(1 << number for number in wanted) & permitted())
+
+
+def set_capabilities(left: int) -> None:
+    """Have these capabilities, as bits, and no others. Raises OSError."""
     _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    left = sum(1 << number for number in wanted) & permitted()
     low, high = left & 0xFFFFFFFF, left >> 32
     header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, struct.pack("6I", low, low, 0, high, high, 0)), "capset")
-
-
-def _has_bound(number: int) -> bool:
-    return bool(_libc.prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0)
 
 
 def permitted() -> int:
@@ -120,9 +122,12 @@ SCOPE_ABSTRACT_SOCKETS, SCOPE_SIGNALS = 1, 2
 REFERS, TRUNCATES, SCOPES = 2, 3, 6
 
 
-def landlock_abi() -> int:
-    """Return the version of the kernel's Landlock, 0 where it has none or it is switched off."""
-    return max(0, int(_libc.syscall(ctypes.c_long(CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(1))))
+def landlock_abi() -> tuple[int, str]:
+    """Return the version of the kernel's Landlock, or 0 and why it has none."""
+    abi = int(_libc.syscall(ctypes.c_long(CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(1)))
+    if abi >= REFERS:
+        return abi, ""
+    return 0, f"{os.strerror(ctypes.get_errno())}" if abi < 0 else f"version {abi} is too old"
 
 
 class Landlock:
@@ -140,13 +145,16 @@ class Landlock:
         )
 
     def allow(self, path: str, rights: int) -> None:
-        """Allow rights at a path and below it; what is not there is left out."""
+        """Allow rights at a path and below it; what is not there is left out, and what a link means."""
         try:
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return
         try:
-            if not os.path.isdir(path):
+            kind = os.fstat(fd).st_mode
+            if stat.S_ISLNK(kind):
+                return
+            if not stat.S_ISDIR(kind):
                 rights &= OF_A_FILE
             rule = struct.pack("=Qi", rights & self.handled, fd)
             _syscall(f"landlock_add_rule {path}", ADD_RULE, self.fd, 1, rule, ctypes.c_uint(0))
