@@ -140,6 +140,7 @@ class _SaysReady:
     farewell: float
     pid: int
     alive: bool
+    SIGNALS: list[int]
     init_process: Callable[[], None]
     # The zygote or the keeper may go; an instance that serves stays (gunicorn leaves when its parent changes).
     ppid = property(lambda _self: os.getppid(), lambda _self, _value: None)
@@ -149,6 +150,17 @@ class _SaysReady:
         super().notify()  # type: ignore[misc]
         self.gauge.beat()
         self.ready.say({"ready": True, "modules": frameworks.seen()})
+
+    def init_signals(self) -> None:
+        """Take signals, and leave them to what the application forks: a pool of processes ends by SIGTERM."""
+        super().init_signals()  # type: ignore[misc]
+        ours = {number: signal.getsignal(number) for number in self.SIGNALS}
+        os.register_at_fork(
+            # A signal that comes to the child before it has left ours would be lost.
+            before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ours),
+            after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ours),
+            after_in_child=lambda: _leave_signals(ours),
+        )
 
 
 class WsgiWorker(_SaysReady, EpollWorker):
@@ -295,6 +307,15 @@ def _reset_signals() -> None:
     # Python ignores SIGPIPE in every program (PEP 3333 servers rely on EPIPE instead).
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _leave_signals(ours: dict[int, Any]) -> None:
+    """Have the default for signals that the application has not taken itself, in a process that it has forked."""
+    signal.set_wakeup_fd(-1)  # Ours, which would be told what its child is told.
+    for number, handler in ours.items():
+        if signal.getsignal(number) == handler:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
 
 
 def _redirect(out: int, err: int) -> None:

@@ -93,6 +93,16 @@ def mount():
         raise OSError(ctypes.get_errno(), "mount")
 
 
+def forked_and_ended():
+    """Have a child that waits and is told to end."""
+    child = multiprocessing.get_context("fork").Process(target=signal.pause)
+    child.start()
+    child.terminate()
+    child.join(10)
+    if child.exitcode != -signal.SIGTERM:
+        raise RuntimeError(f"it ended with {child.exitcode}")
+
+
 def ordinary():
     """Do what an application may do."""
     done = []
@@ -108,6 +118,7 @@ def ordinary():
     done.append(subprocess.run([__import__("sys").executable, "-c", "import ssl, sqlite3; print(6 * 7)"], capture_output=True, check=True).stdout.decode())
     with multiprocessing.get_context("fork").Pool(2) as pool:
         done.append(pool.map(abs, [-1, -2]))
+    done.append(forked_and_ended())
     lines = []
     thread = threading.Thread(target=lambda: lines.append(1))
     thread.start()
