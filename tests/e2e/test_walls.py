@@ -6,27 +6,24 @@ import json
 import os
 import pwd
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.e2e.test_stoa_user import ACCOUNT, StoaOfTwo, _missing, _python
+from tests.refusing import REFUSALS
 from tests.serving import CHECKOUT, Stoa
 
 ESCAPE = (CHECKOUT / "tests" / "fixtureapps" / "escape" / "app.py").read_text()
 LIMITS = {"memory": 400 << 20, "open_files": 200, "processes": 60, "temporary": 20 << 20}
 
 
-@pytest.fixture(scope="module", params=["as it is started", "for another account"])
+@pytest.fixture(scope="module", params=["as it is started", "for another account", "by another account"])
 def walled(request: pytest.FixtureRequest) -> Iterator[Stoa]:
-    if request.param == "for another account":
-        if missing := _missing():
-            pytest.skip(missing)
-        site: Stoa = StoaOfTwo(_python())
-    else:
-        site = Stoa()
-    with site as running:
+    with stoa_for(request.param) as running:
         running.command(
             "shell",
             "-c",
@@ -34,21 +31,87 @@ def walled(request: pytest.FixtureRequest) -> Iterator[Stoa]:
             f"n.limits = {LIMITS!r}; n.save(); Namespace.objects.create(name='OTHER', interpreter=n.interpreter)",
         )
         for name in ("escape", "neighbour"):
-            directory = running.write(name, {"app.py": ESCAPE})
-            if request.param == "for another account":
-                account = pwd.getpwnam(ACCOUNT)
-                os.chown(directory, account.pw_uid, account.pw_gid)
-            running.create(f"/{name}", directory)
-            running.eventually(f"/{name}/?do=read&with=.")
+            host(running, name)
         yield running
 
 
-def met(stoa: Stoa, do: str = "", *words: object) -> str:
+class StoaOfOne(StoaOfTwo):
+    """A Stoa that an ordinary account starts for itself."""
+
+    def __init__(self, python: str) -> None:
+        super().__init__(python)
+        self.environment = {"HOME": str(self.directory)}
+        give(self.directory)
+
+    def manage(self, *words: str) -> list[str]:
+        """Run the copy as the account."""
+        account = pwd.getpwnam(ACCOUNT)
+        ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+        return ["setpriv", *ids, *super().manage(*words)]
+
+
+class Refused:
+    """A Stoa on a machine that refuses some system calls."""
+
+    refused = ""
+
+    def manage(self, *words: str) -> list[str]:
+        """Run it there."""
+        command = super().manage(*words)  # type: ignore[misc]
+        return [sys.executable, str(CHECKOUT / "tests" / "refusing.py"), self.refused, *command]
+
+
+class RefusedStoa(Refused, Stoa):
+    """As it is started."""
+
+
+class RefusedStoaOfTwo(Refused, StoaOfTwo):
+    """For another account."""
+
+
+def stoa_for(whom: str, refused: str = "") -> Stoa:
+    """Return a Stoa as it is started, for another account or by another account."""
+    if whom == "as it is started":
+        stoa: Stoa = RefusedStoa() if refused else Stoa()
+    elif missing := _missing():
+        pytest.skip(missing)
+    elif whom == "for another account":
+        stoa = RefusedStoaOfTwo(_python()) if refused else StoaOfTwo(_python())
+    else:
+        stoa = StoaOfOne(_python())
+    if isinstance(stoa, Refused):
+        stoa.refused = refused
+    return stoa
+
+
+def give(directory: Path) -> None:
+    """Make a directory the account's."""
+    account = pwd.getpwnam(ACCOUNT)
+    os.chown(directory, account.pw_uid, account.pw_gid)
+
+
+def host(stoa: Stoa, name: str) -> None:
+    """Host the application that tries, and wait for it."""
+    directory = stoa.write(name, {"app.py": ESCAPE})
+    if isinstance(stoa, StoaOfTwo):
+        give(directory)
+    stoa.create(f"/{name}", directory)
+    stoa.eventually(f"/{name}/?do=read&with=.")
+
+
+def met(stoa: Stoa, do: str, *words: object) -> str:
     """Return what an attempt met, "" where it succeeded."""
-    query = urlencode([("do", do), *(("with", str(word)) for word in words)]) if do else ""
+    query = urlencode([("do", do), *(("with", str(word)) for word in words)])
     answer = stoa.get(f"/escape/?{query}")
     assert answer.status == 200, answer.text
     return str(json.loads(answer.text))
+
+
+def unmet(stoa: Stoa) -> object:
+    """Return what an ordinary application needs and does not have."""
+    answer = stoa.get("/escape/", timeout=60)
+    assert answer.status == 200, answer.text
+    return json.loads(answer.text)
 
 
 def need(stoa: Stoa, wall: str) -> None:
@@ -64,7 +127,7 @@ def socket_of(stoa: Stoa, label: str) -> str:
 
 
 def test_an_ordinary_application_runs_unchanged(walled: Stoa) -> None:
-    assert met(walled) == ""
+    assert unmet(walled) == {}
 
 
 @pytest.mark.parametrize("name", ["secret_key", "db.sqlite3", "log", "log/WSGI.log", "run", "csp/neighbour/app.py"])
@@ -136,6 +199,33 @@ def test_memory_comes_to_an_end(walled: Stoa) -> None:
 def test_it_does_not_undo_its_walls(walled: Stoa) -> None:
     need(walled, "Files")
     assert met(walled, "mount")
+
+
+# Which walls hold, and by what, on machines that have less than this one.
+LESS = [
+    ("as it is started", "unshare", {"Files": True, "Temporary directory of its own": False}),
+    ("as it is started", "landlock", {"Files": True, "Signals to other processes": False}),
+    ("as it is started", "unshare,landlock", {"Files": False, "Stoa’s sockets": True}),
+    ("for another account", "unshare", {"Files": True, "Number of processes": False}),
+    ("for another account", "landlock", {"Files": True, "Memory and environment of other processes": True}),
+    ("for another account", "unshare,landlock", {"Files": False, "No new privileges": True}),
+]
+
+
+@pytest.mark.parametrize(("whom", "refused", "expected"), LESS, ids=[f"{whom}, no {no}" for whom, no, _walls in LESS])
+def test_a_wall_that_the_machine_refuses_is_off_by_itself(whom: str, refused: str, expected: dict[str, bool]) -> None:
+    if not REFUSALS[refused.partition(",")[0]][0]:
+        pytest.skip("the number of this machine's call is not known")
+    with stoa_for(whom, refused) as stoa:
+        host(stoa, "escape")
+        walls = {line["name"]: line for line in stoa.live()["walls"]}
+
+        assert {name: walls[name]["holds"] for name in expected} == expected, walls
+        assert unmet(stoa) == {}
+        (stoa.home / "csp" / "private.txt").write_text("x")
+        assert bool(met(stoa, "read", stoa.home / "csp" / "private.txt")) is expected["Files"]
+        if walls["Stoa’s sockets"]["holds"]:
+            assert met(stoa, "connect", stoa.run_dir / "control.sock", "packets")
 
 
 def test_walls_can_be_switched_off() -> None:
