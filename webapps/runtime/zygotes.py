@@ -46,7 +46,9 @@ class Zygote:
 
         Raises OSError where the zygote has gone.
         """
-        wire.send(self.sock, {"do": "fork", "key": key, "spec": spec, "environment": dict(environment), "said": said}, fds)
+        wire.send(
+            self.sock, {"do": "fork", "key": key, "spec": spec, "environment": dict(environment), "said": said}, fds
+        )
 
     def preload(self, modules: list[str]) -> None:
         """Have modules imported; workers that are forked later begin with them."""
