@@ -39,6 +39,7 @@ NAMED_BY = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "GOOGLE_APPLICAT
 OPEN_FILES, PROCESSES, SHARED_MEMORY = 8192, 512, 1 << 30
 TRY_FOR = 10.0
 KNOWN_FOR = 10.0
+GONE = "gone-"
 
 
 class Confines:
@@ -57,7 +58,9 @@ class Confines:
     def means(self) -> walls.Means:
         """What the machine permits to the account that applications run as."""
         if self._means is None:
-            self._means = ask(self.account)
+            read = tuple(path for name in SYSTEM for path in self.neighbours.cover(name))
+            hide = (*HIDDEN, *HIDDEN_FROM_ROOT)
+            self._means = ask(self.account, walls.Confinement(read=read, hide=hide, processes=PROCESSES))
         return self._means
 
     def report(self) -> list[dict[str, Any]]:
@@ -98,6 +101,8 @@ class Confines:
 
     def _private(self, spec: AppSpec) -> str:
         """Make the temporary directories that the processes of an application share."""
+        self.temporary.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.temporary.chmod(0o711)
         directory = self.temporary / str(spec.id)
         self._make(directory, 0o700)
         for name in ownroot.TEMPORARY.values():
@@ -105,18 +110,24 @@ class Confines:
         return str(directory)
 
     def _make(self, directory: Path, mode: int) -> None:
-        if not directory.is_dir():
-            directory.mkdir(mode=mode, parents=True, exist_ok=True)
-            directory.chmod(mode)
+        if directory.is_dir():
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        # Applications may write where it lies: what is changed is the directory, not what they have put in its place.
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(fd, mode)
             if self.account:
-                os.chown(directory, self.account.pw_uid, self.account.pw_gid)
+                os.fchown(fd, self.account.pw_uid, self.account.pw_gid)
+        finally:
+            os.close(fd)
 
     def forget(self, app_id: int) -> None:
         """Remove what an application has left in its temporary directories; that may take a while."""
         directory = self.temporary / str(app_id)
         if directory.is_dir():
-            gone = self.temporary / f"gone-{app_id}-{time.time_ns()}"
-            directory.rename(gone)
+            directory.rename(self.temporary / f"{GONE}{app_id}-{time.time_ns()}")
+        for gone in self.temporary.glob(f"{GONE}*"):
             threading.Thread(target=shutil.rmtree, args=(gone, True), daemon=True).start()
 
     def _readable(self, spec: AppSpec, namespace: Path) -> Iterator[str]:
@@ -230,8 +241,8 @@ def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def ask(account: pwd.struct_passwd | None) -> walls.Means:
-    """Have a process of the account try what the machine permits."""
+def ask(account: pwd.struct_passwd | None, wished: walls.Confinement) -> walls.Means:
+    """Have a process of the account try which walls the machine permits around what every application reaches."""
     identity: dict[str, Any] = {}
     if account:
         groups = os.getgrouplist(account.pw_name, account.pw_gid)
@@ -239,7 +250,7 @@ def ask(account: pwd.struct_passwd | None) -> walls.Means:
     try:
         done = subprocess.run(
             [sys.executable, "-m", walls.__name__],
-            env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.defpath},
+            env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.defpath, walls.KEY: wished.to_json()},
             cwd="/",
             capture_output=True,
             timeout=TRY_FOR,

@@ -217,8 +217,8 @@ def _landlock_of_root(rules: Any) -> None:
 # What this machine permits
 
 
-def probe() -> Means:
-    """Try in this process, which is lost for anything else, what the machine permits."""
+def probe(wished: Confinement) -> Means:
+    """Try in processes of our own which walls around this the machine permits."""
     version = re.match(r"(\d+)\.(\d+)", os.uname().release)
     means = Means(
         kernel=(int(version[1]), int(version[2])) if version else (0, 0),
@@ -230,9 +230,9 @@ def probe() -> Means:
     )
     if kernel is None:
         return means
-    why_no_mounts = _tried(dataclasses.replace(means, mounts=True))
+    why_no_mounts = _tried(wished, dataclasses.replace(means, mounts=True))
     abi, why_no_landlock = kernel.landlock_abi()
-    why_no_landlock = why_no_landlock or _tried(dataclasses.replace(means, landlock=abi))
+    why_no_landlock = why_no_landlock or _tried(wished, dataclasses.replace(means, landlock=abi))
     return dataclasses.replace(
         means,
         mounts=not why_no_mounts,
@@ -242,13 +242,13 @@ def probe() -> Means:
     )
 
 
-def _tried(means: Means) -> str:
+def _tried(wished: Confinement, means: Means) -> str:
     """Return why a process cannot have these walls, "" where it can."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            raise_walls(Confinement(means, read=("/usr",), processes=1000))
+            raise_walls(dataclasses.replace(wished, means=means))
         except BaseException as error:
             os.write(writing, f"{error.__cause__ or error}".encode())
         finally:
@@ -265,4 +265,4 @@ def _has_no_new_privs() -> bool:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(probe())))
+    print(json.dumps(dataclasses.asdict(probe(Confinement.from_json(os.environ[KEY])))))
