@@ -29,7 +29,7 @@ HELP = {
     "os_user": "Kept, and does not act yet: its processes run as the user that Stoa runs as, or STOA_USER.",
     "limits": "Of each process, one to a line: memory: 512 MB, temporary directory: 256 MB, open files: 1000, "
     "processes: 200, nice: 5. A directory beyond its own: reach: /srv/data. "
-    "Blank: 8192 open files, 512 processes and threads, 1 GB of temporary files.",
+    "Blank: 8192 open files, 512 processes and threads, temporary files on disk without a limit.",
 }
 
 
