@@ -77,8 +77,7 @@ class Confines:
         means, bounds = self.means, spec.bounds
         namespace = self.home / "namespaces" / spec.namespace
         self.neighbours = self.neighbours.now(self.others())
-        if means.files:
-            self._prepare(namespace)
+        self._prepare(namespace)
         return walls.Confinement(
             means=means,
             read=tuple(self._readable(spec, namespace)),

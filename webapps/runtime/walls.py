@@ -120,14 +120,15 @@ def prepare() -> None:
 def raise_walls(wished: Confinement) -> None:
     """Put up what the means permit.
 
-    1. Limits. 2. A root of its own, where the machine permits. 3. Capabilities and ``no_new_privs``. 4. Landlock.
-    Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
+    1. Limits, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
+    ``no_new_privs``. 4. Landlock. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
     """
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
     try:
         _limit(wished)
-        reached = _at_home(wished) if wished.means.files else []
+        os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
+        reached = _reached(wished) if wished.means.files else []
         if wished.means.mounts:
             _own_root(wished, reached)
         if kernel is not None:
@@ -140,12 +141,11 @@ def raise_walls(wished: Confinement) -> None:
         ) from error
 
 
-def _at_home(wished: Confinement) -> Reached:
-    """Be at home where it may write; return all that it may reach, its interpreter included, and whether to write."""
+def _reached(wished: Confinement) -> Reached:
+    """Return all that it may reach, its interpreter included, and whether it may write there."""
     if not _of_python:
         prepare()
-    os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
-    os.environ.pop("TMPDIR", None)
+    os.environ.pop("TMPDIR", None)  # That is Stoa's.
     return ownroot.in_order((*wished.read, *_of_python), wished.write)  # type: ignore[no-any-return]
 
 
