@@ -279,11 +279,11 @@ def installer(home: Path, state: str, message: str) -> Answer:
         return {"ok": True}
 
     def install(label: str) -> None:
-        directory = home / "namespaces" / "USER"
+        directory = home / "namespaces" / "USER" / "install"
         directory.mkdir(parents=True, exist_ok=True)
         with (
-            (directory / "install.running").open("w") as running,
-            (directory / "install.log").open("w") as log,
+            (directory / "running").open("w") as running,
+            (directory / "log").open("w") as log,
         ):
             fcntl.flock(running, fcntl.LOCK_EX)
             note(directory, {"state": "running", "label": label, "started": SINCE})
@@ -296,7 +296,7 @@ def installer(home: Path, state: str, message: str) -> Answer:
 
 def note(directory: Path, values: dict[str, Any]) -> None:
     (directory / ".fresh").write_text(json.dumps(values))
-    (directory / ".fresh").replace(directory / "install.json")
+    (directory / ".fresh").replace(directory / "json")
 
 
 def test_install_shows_each_line_and_its_end(supervisor, home, wants, tmp_path):
@@ -325,10 +325,10 @@ def test_install_that_fails_ends_with_1_and_says_why(supervisor, home, wants):
 
 
 def test_install_does_not_take_an_earlier_end_for_its_own(supervisor, home, wants):
-    directory = home / "namespaces" / "USER"
+    directory = home / "namespaces" / "USER" / "install"
     directory.mkdir(parents=True)
     note(directory, {"state": "failed", "label": "/csp/notes", "started": SINCE, "message": "earlier"})
-    (directory / "install.log").write_text("earlier\n")
+    (directory / "log").write_text("earlier\n")
     supervisor.on_install = installer(home, "done", "ready")
     assert "earlier" not in run("webapp", "install", "/csp/notes")
 

@@ -319,11 +319,11 @@ def test_it_has_the_requirements_installed(
 def test_it_shows_how_the_installation_goes(
     administrator: Client, webapp: WebApp, stoa_home: Path, directory: Path
 ) -> None:
-    place = stoa_home / "namespaces" / "USER"
+    place = stoa_home / "namespaces" / "USER" / "install"
     place.mkdir(parents=True)
     ended = '"started": "2026-11-21T08:00:00Z", "ended": "2026-11-21T08:01:00Z"'
-    (place / "install.json").write_text(f'{{"state": "failed", "label": "/a", {ended}, "message": "No such thing"}}')
-    (place / "install.log").write_text("Resolving <nothing>\n")
+    (place / "json").write_text(f'{{"state": "failed", "label": "/a", {ended}, "message": "No such thing"}}')
+    (place / "log").write_text("Resolving <nothing>\n")
     page = text(administrator.get(reverse("webapps:install", args=[webapp.pk]), {"part": "install"}))
     assert "Failed" in page
     assert "No such thing" in page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from webapps.runtime.spec import AppSpec, Cors, Files, Limits, Protocol, ServeFiles
+from webapps.runtime.spec import AppSpec, Bounds, Cors, Files, Limits, Protocol, ServeFiles
 
 from . import validators
 from .models import Change, Namespace, Options, WebApp
@@ -43,6 +43,7 @@ def spec_of(webapp: WebApp, allowed: int) -> AppSpec:
         health_path=webapp.health_path,
         health_status=webapp.health_status,
         limits=_limits(webapp),
+        bounds=_bounds(webapp.namespace),
         cors=Cors(
             tuple(validators.items(webapp.cors_allowlist)),
             tuple(validators.items(webapp.cors_headers)),
@@ -77,3 +78,10 @@ def _limits(webapp: WebApp) -> Limits:
         sleep_after=webapp.sleep_after,
         max_body=webapp.max_body,
     )
+
+
+def _bounds(namespace: Namespace) -> Bounds:
+    """Read a namespace's limits; what is left out is what Stoa takes by itself."""
+    limits = namespace.limits
+    numbers = {name: int(limits.get(name) or 0) for name in ("memory", "open_files", "processes", "temporary", "nice")}
+    return Bounds(**numbers, reach=tuple(limits.get("reach") or ()))

@@ -63,6 +63,7 @@ class Overview:
     front_error: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    walls: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def ask(cls) -> Overview:
@@ -78,6 +79,7 @@ class Overview:
             front_error=front.get("error", ""),
             refused=front.get("refused") or {},
             warnings=tuple(answer.get("warnings") or ()),
+            walls=tuple(answer.get("walls") or ()),
         )
 
     def of(self, webapp: WebApp) -> AppStatus:

@@ -16,6 +16,7 @@ from webapps.models import Namespace
 from .conflict import Careful
 from .fields import EnvironmentField, LinesField
 from .layout import Pair, Section, helper, mark, wide
+from .limits import LimitsField
 
 OLDEST = (3, 10)
 HELP = {
@@ -26,6 +27,9 @@ HELP = {
     "environment": "Names with values for all its applications. A secret’s value is never shown again.",
     "roots": "Directories below which its applications may live, one to a line. Administrators may use any.",
     "os_user": "Kept, and does not act yet: its processes run as the user that Stoa runs as, or STOA_USER.",
+    "limits": "Of each process, one to a line: memory: 512 MB, temporary directory: 256 MB, open files: 1000, "
+    "processes: 200, nice: 5. A directory beyond its own: reach: /srv/data. "
+    "Blank: 8192 open files, 512 processes and threads, temporary files on disk without a limit.",
 }
 
 
@@ -34,10 +38,11 @@ class NamespaceForm(Careful):
 
     environment = EnvironmentField(label="Environment variables")
     roots = LinesField(label="Roots", required=False)
+    limits = LimitsField(label="Limits", required=False)
 
     class Meta:
         model = Namespace
-        fields = ("name", "description", "interpreter", "database_url", "environment", "roots", "os_user")
+        fields = ("name", "description", "interpreter", "database_url", "environment", "roots", "os_user", "limits")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,6 +50,7 @@ class NamespaceForm(Careful):
             self.fields[name].help_text = text
         mark(self, "name")
         self.fields["roots"].widget.attrs["rows"] = 2
+        self.fields["limits"].widget.attrs["rows"] = 3
         self.fields["name"].widget.attrs |= {"autocapitalize": "characters", "spellcheck": "false"}
         cast(EnvironmentField, self.fields["environment"]).stored = dict(self.instance.environment or {})
         if not self.instance._state.adding:
@@ -57,6 +63,7 @@ class NamespaceForm(Careful):
         return helper(
             Section("General", Pair("name", "os_user"), wide("description")),
             Section("Python", wide("interpreter"), wide("database_url"), wide("roots")),
+            Section("Walls", wide("limits")),
             Section("Environment", "environment"),
         )
 

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from .application import Application, Instance, Worker
 from .held import PIPE
 from .keeperlink import KeeperLink
 from .loop import Loop
+from .spec import AppSpec
 from .zygotes import Zygote, Zygotes
 
 # A worker is replaced after its share more or less of Recycle after requests: not all at once.
@@ -41,7 +43,15 @@ class Judge(Protocol):
 class Crew:
     """Have workers forked, hear what they say, signal them, and notice their ends."""
 
-    def __init__(self, run_dir: Path, keeper: KeeperLink, loop: Loop, judge: Judge) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        keeper: KeeperLink,
+        loop: Loop,
+        judge: Judge,
+        confines: Callable[[AppSpec], dict[str, str]],
+    ) -> None:
+        self.confines = confines
         self.keeper = keeper
         self.loop = loop
         self.judge = judge
@@ -69,7 +79,8 @@ class Crew:
         try:
             zygote = self.zygotes.get(instance.key.python)
             fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
-            zygote.fork(worker.key, _marked(application, instance), application.said(instance.key), fds)
+            said, confines = application.said(instance.key), self.confines(instance.spec)
+            zygote.fork(worker.key, _marked(application, instance), confines, said, fds)
         except OSError as error:
             self.forget(worker.key)
             self.judge.worker_failed(application, instance, f"it cannot be started: {error}")

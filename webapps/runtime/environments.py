@@ -1,7 +1,7 @@
 """The virtual environment of a namespace: made beside the one in use, and switched when it is whole.
 
 ``<home>/namespaces/<NAME>/`` holds ``env`` (a link to ``envs/<number>``), ``requirements/`` (what has been installed,
-one file an application), ``install.log`` and ``install.json``. Run as ``python -m webapps.runtime.environments
+one file an application), ``install/log`` and ``install/json``. Run as ``python -m webapps.runtime.environments
 NAMESPACE_DIR LABEL [REQUIREMENTS]``, by the keeper for the supervisor: it goes on when the supervisor is restarted.
 """
 
@@ -44,6 +44,8 @@ class Environment:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.link = directory / "env"
+        # Of its own, so that applications, which write into the namespace's directory, are kept out of it.
+        self.notes = directory / "install"
 
     @property
     def name(self) -> str:
@@ -52,8 +54,11 @@ class Environment:
 
     def python(self) -> Path | None:
         """Return the interpreter in use, by the environment's own path, or None where there is none yet."""
-        python = self.link.resolve() / "bin" / "python"
-        return python if self.link.is_symlink() and python.exists() else None
+        target = self.link.resolve()
+        python = target / "bin" / "python"
+        # Applications may write beside the link; only what Stoa itself has made is run.
+        made = self.link.is_symlink() and target.parent == (self.directory / "envs").resolve()
+        return python if made and python.exists() else None
 
     def build(self, label: str, requirements: Path | None, say: Say) -> Path:
         """Make a new environment with all that the namespace's applications asked for, and switch to it.
@@ -61,7 +66,7 @@ class Environment:
         1. Note the new requirements beside the old ones. 2. Make ``envs/<next>`` and install them all.
         3. Switch the link, and only then keep the note. Raises InstallFailed; nothing has changed then.
         """
-        self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
         with self._alone():
             kept = self.directory / "requirements"
             kept.mkdir(exist_ok=True)
@@ -81,7 +86,7 @@ class Environment:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with (self.directory / "install.lock").open("w") as lock:
+        with (self.notes / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -114,7 +119,7 @@ class Environment:
     def installation(self) -> Installation | None:
         """Return how the last installation went or goes; None if there was none."""
         try:
-            values = json.loads((self.directory / "install.json").read_text())
+            values = json.loads((self.notes / "json").read_text())
         except (OSError, ValueError):
             return None
         known = Installation(**values)
@@ -124,7 +129,7 @@ class Environment:
 
     def _is_running(self) -> bool:
         try:
-            with (self.directory / "install.running").open("r+") as lock:
+            with (self.notes / "running").open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -133,12 +138,12 @@ class Environment:
         return False
 
     def install(self, label: str, requirements: Path | None) -> bool:
-        """Build, each line to ``install.log`` as it comes, the end to ``install.json``; say if it went well."""
-        self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        """Build, each line to ``install/log`` as it comes, the end to ``install/json``; say if it went well."""
+        self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
         started = now()
-        with (self.directory / "install.running").open("w") as running:
+        with (self.notes / "running").open("w") as running:
             fcntl.flock(running, fcntl.LOCK_EX)
-            with (self.directory / "install.log").open("w", buffering=1) as log:
+            with (self.notes / "log").open("w", buffering=1) as log:
                 self._note(Installation("running", label, started))
                 end = self._tried(label, requirements, lambda line: print(line, file=log), started)
                 print(end.message, file=log)
@@ -155,9 +160,9 @@ class Environment:
         return Installation("done", label, started, now(), f"The environment of {self.name} is ready.")
 
     def _note(self, installation: Installation) -> None:
-        fresh = self.directory / ".install.json"
+        fresh = self.notes / ".fresh"
         fresh.write_text(json.dumps(asdict(installation)))
-        fresh.replace(self.directory / "install.json")
+        fresh.replace(self.notes / "json")
 
 
 def uv() -> str:

@@ -16,12 +16,14 @@ from .apology import turn_away
 from .appfiles import last_change, problem_of
 from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, least, now_text
 from .caretaker import Caretaker
+from .confines import Confines
 from .crew import Crew
 from .events import Events
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .plan import Key, Step, steps
 from .pulse import Pulse
+from .spec import AppSpec
 
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
@@ -40,7 +42,8 @@ class Fleet:
         self.keeper = keeper
         self.events = events
         self.applications: dict[int, Application] = {}
-        self.crew = Crew(run_dir, keeper, loop, self)
+        self.confines = Confines(run_dir.parent, user, self._wishes)
+        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of)
         self.loop = loop
         self.caretaker = Caretaker(events)
         self.at_once = os.cpu_count() or 1
@@ -114,6 +117,10 @@ class Fleet:
             application.watched = changed
             application.retry_at = now
 
+    def _wishes(self) -> list[AppSpec]:
+        """Return what is wished of every application: each has to be kept from the others."""
+        return [application.wish for application in self.applications.values() if application.wish]
+
     # Sockets
 
     def _bind(self, application: Application) -> None:
@@ -156,6 +163,7 @@ class Fleet:
             application.listener = None
         self.keeper.drop(f"socket:{application.id}")
         self.socket_path(application.id).unlink(missing_ok=True)
+        self.confines.forget(application.id)
         application.failure = None
 
     # Sleeping

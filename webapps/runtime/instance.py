@@ -21,11 +21,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
-from gunicorn.config import Config
+from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, websockets
+from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, walls, websockets
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
 
@@ -140,6 +140,7 @@ class _SaysReady:
     farewell: float
     pid: int
     alive: bool
+    SIGNALS: list[int]
     init_process: Callable[[], None]
     # The zygote or the keeper may go; an instance that serves stays (gunicorn leaves when its parent changes).
     ppid = property(lambda _self: os.getppid(), lambda _self, _value: None)
@@ -149,6 +150,17 @@ class _SaysReady:
         super().notify()  # type: ignore[misc]
         self.gauge.beat()
         self.ready.say({"ready": True, "modules": frameworks.seen()})
+
+    def init_signals(self) -> None:
+        """Take signals, and leave them to what the application forks: a pool of processes ends by SIGTERM."""
+        super().init_signals()  # type: ignore[misc]
+        ours = {number: signal.getsignal(number) for number in self.SIGNALS}
+        os.register_at_fork(
+            # A signal that comes to the child before it has left ours would be lost.
+            before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ours),
+            after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ours),
+            after_in_child=lambda: _leave_signals(ours),
+        )
 
 
 class WsgiWorker(_SaysReady, EpollWorker):
@@ -198,6 +210,7 @@ class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
 
 
 gasgi.ASGIProtocol = AsgiProtocol
+Chdir.default = "/"
 WORKERS = {Protocol.WSGI: WsgiWorker, Protocol.ASGI: AsgiWorker}
 
 
@@ -274,6 +287,9 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
         resource.setrlimit(resource.RLIMIT_DATA, (2 * spec.limits.memory + HEADROOM,) * 2)
     os.environ.clear()
     os.environ.update(base_environment)
+    wished = os.environ.pop(walls.KEY, "")
+    if wished:
+        walls.raise_walls(walls.Confinement.from_json(wished))
     os.environ.update(spec.environment)
     try:
         os.chdir(spec.directory)
@@ -291,6 +307,15 @@ def _reset_signals() -> None:
     # Python ignores SIGPIPE in every program (PEP 3333 servers rely on EPIPE instead).
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _leave_signals(ours: dict[int, Any]) -> None:
+    """Have the default for signals that the application has not taken itself, in a process that it has forked."""
+    signal.set_wakeup_fd(-1)  # Ours, which would be told what its child is told.
+    for number, handler in ours.items():
+        if signal.getsignal(number) == handler:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
 
 
 def _redirect(out: int, err: int) -> None:

@@ -64,6 +64,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The walls of a namespace, for each of its processes; sizes bytes, 0 means what Stoa takes by itself.
+
+    ``memory`` is what one process may hold of data (0: no limit), ``nice`` how far it stands back for others,
+    ``reach`` directories beyond its own that it may use.
+    """
+
+    memory: int = 0
+    open_files: int = 0
+    processes: int = 0
+    temporary: int = 0
+    nice: int = 0
+    reach: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Files:
     """The static files of an application: who serves them, from where, cached how long (seconds)."""
 
@@ -110,6 +126,7 @@ class AppSpec:
     limits: Limits = field(default_factory=Limits)
     files: Files = field(default_factory=Files)
     cors: Cors = field(default_factory=Cors)
+    bounds: Bounds = field(default_factory=Bounds)
 
     @property
     def label(self) -> str:
@@ -132,6 +149,8 @@ class AppSpec:
         known["protocol"] = Protocol(known["protocol"])
         known["python_path"] = tuple(known["python_path"])
         known["limits"] = Limits(**known["limits"])
+        bounds = dict(known.get("bounds", {}))  # An earlier Stoa's worker was noted without.
+        known["bounds"] = Bounds(**{**bounds, "reach": tuple(bounds.get("reach", ()))})
         files = dict(known["files"])
         files["serve"] = ServeFiles(files["serve"])
         known["files"] = Files(**files)

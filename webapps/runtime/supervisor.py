@@ -318,6 +318,7 @@ class Supervisor:
                 "settled": self.front.settled,
             },
             "warnings": [*([self.trouble] if self.trouble else []), *self.front.warnings],
+            "walls": self.fleet.confines.report(),
         }
 
     def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ def _ask(run_dir: Path, prefix: str) -> tuple[int, dict[str, Held]] | None:
             wire.send(sock, {"do": "list", "of": prefix})
             for key, held in _answers(sock):
                 found[key] = held
-            return wire.peer_pid(sock), found
+            return wire.peer(sock)[0], found
         except (OSError, ValueError, LookupError):
             for held in found.values():
                 wire.close_all(held.fds)

@@ -118,26 +118,30 @@ class short_path:  # noqa: N801
         os.close(self.fd)
 
 
-def peer_uid(sock: socket.socket) -> int:
-    """Ask the kernel which user holds the other end."""
-    return _peer(sock)[1]
-
-
-def peer_pid(sock: socket.socket) -> int:
-    """Ask the kernel which process has connected, or listens, at the other end."""
-    return _peer(sock)[0]
-
-
-def _peer(sock: socket.socket) -> tuple[int, int, int]:
-    pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return pid, uid, gid
+def peer(sock: socket.socket) -> tuple[int, int]:
+    """Ask the kernel which process and user have connected, or listen, at the other end."""
+    pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid), int(uid)
 
 
 def check_peer(sock: socket.socket) -> None:
-    """Raise PeerRefused unless the other end is ours or root's."""
-    uid = peer_uid(sock)
+    """Raise PeerRefused unless the other end is ours or root's, and nothing that is hosted.
+
+    What is hosted has no_new_privs, which it cannot give up and hands on to all that it starts (prctl(2)).
+    """
+    pid, uid = peer(sock)
     if uid not in (0, os.geteuid()):
         raise PeerRefused(f"user {uid} may not speak here")
+    if _no_new_privs(pid) and not _no_new_privs(os.getpid()):
+        raise PeerRefused(f"process {pid} is hosted and may not speak here")
+
+
+def _no_new_privs(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            return any(line.startswith("NoNewPrivs:") and line.split()[1] == "1" for line in status)
+    except OSError:
+        return True  # Who has gone already is not waited for.
 
 
 def _roomy(sock: socket.socket) -> socket.socket:

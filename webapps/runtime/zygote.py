@@ -59,6 +59,7 @@ class Zygote:
         self.environment = dict(os.environ)  # HOSTED_BY stays in it: Stoa finds its processes by it.
         self.leaving = False
         self.deadline = 0.0
+        instance.walls.prepare()
 
     def serve(self) -> None:
         """Answer until told to leave."""
@@ -123,6 +124,7 @@ class Zygote:
             self._fork(caller, request, fds)
         elif request["do"] == "import":
             self.preloaded.load(request["modules"])
+            self.instance.walls.prepare()
             gc.collect()
             gc.freeze()
         elif request["do"] == "list":

@@ -39,12 +39,16 @@ class Zygote:
         self.sock = sock
         self.greeted = False
 
-    def fork(self, key: str, spec: Mapping[str, Any], said: str, fds: list[int]) -> None:
+    def fork(
+        self, key: str, spec: Mapping[str, Any], environment: Mapping[str, str], said: str, fds: list[int]
+    ) -> None:
         """Ask for a worker; ``said`` marks what the one before it complained of, ``fds`` are listener, ready, out, err.
 
         Raises OSError where the zygote has gone.
         """
-        wire.send(self.sock, {"do": "fork", "key": key, "spec": spec, "environment": {}, "said": said}, fds)
+        wire.send(
+            self.sock, {"do": "fork", "key": key, "spec": spec, "environment": dict(environment), "said": said}, fds
+        )
 
     def preload(self, modules: list[str]) -> None:
         """Have modules imported; workers that are forked later begin with them."""

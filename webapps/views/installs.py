@@ -43,7 +43,7 @@ def install(request: HttpRequest, pk: int) -> HttpResponse:
         "installation": installation,
         "started": moment(installation.started) if installation else None,
         "ended": moment(installation.ended) if installation else None,
-        "log": "" if waiting else _read(os.path.join(webapp.namespace.directory, "install.log")),
+        "log": "" if waiting else _read(os.path.join(webapp.namespace.directory, "install", "log")),
         "asked": asked if moment(asked) else "",
         "overview": Overview(reachable=True) if request.GET.get("part") else Overview.ask(),
     }

@@ -125,7 +125,7 @@ class Command(BaseCommand):
 
     def _follow(self, environment: Environment) -> Installation:
         """Print the installer's lines as they come; return how it ended."""
-        with (environment.directory / "install.log").open(errors="replace", newline="\n") as log:
+        with (environment.notes / "log").open(errors="replace", newline="\n") as log:
             rest = ""
             while True:
                 installation = environment.installation()
@@ -201,7 +201,7 @@ def _told(text: str, fact: dict[str, Any], more: str = "") -> str:
 def _stamp(environment: Environment) -> tuple[int, int] | None:
     """Return what changes when the note of an installation is written anew."""
     try:
-        found = (environment.directory / "install.json").stat()
+        found = (environment.notes / "json").stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns

@@ -1,0 +1,158 @@
+"""What is said of the walls, and in which order they are put up."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from webapps.runtime.confines import Confines, cover
+from webapps.runtime.ownroot import in_order, way
+from webapps.runtime.spec import AppSpec, Protocol
+from webapps.runtime.wallreport import report
+from webapps.runtime.walls import Confinement, Means
+
+
+def held(means: Means) -> set[str]:
+    return {wall.name for wall in report(means) if wall.holds}
+
+
+def test_without_namespaces_landlock_keeps_files_and_processes() -> None:
+    names = held(Means(why_no_mounts="unshare: Operation not permitted", landlock=6, kernel=(6, 12), uid=1000))
+
+    assert {"Files", "Stoa’s sockets", "Memory and environment of other processes"} < names
+    assert "Sockets of other applications" not in names
+    assert "Temporary directory of its own" not in names
+
+
+def test_signals_need_a_landlock_that_scopes_them() -> None:
+    assert "Signals to other processes" not in held(Means(mounts=True, landlock=5, kernel=(6, 10), uid=1000))
+
+
+def test_the_kernel_never_counts_for_root() -> None:
+    assert "Number of processes" not in held(Means(mounts=True, landlock=7, kernel=(6, 18), uid=0))
+
+
+def test_nothing_holds_but_limits_where_the_machine_permits_nothing() -> None:
+    means = Means(why_no_mounts="no", why_no_landlock="never", uid=1000, peers=False)
+    words = {wall.name: wall.words for wall in report(means)}
+
+    assert words["Files"] == "needs namespaces, which this machine refuses (no) or Landlock (never)"
+    assert held(means) == {"Open files, memory of a process", "CPU share", "No new privileges"}
+
+
+def test_roots_see_each_other_where_there_is_no_landlock() -> None:
+    means = Means(mounts=True, why_no_landlock="Function not implemented", kernel=(6, 1), uid=0)
+
+    assert {"Files", "Stoa’s sockets"} < held(means)
+    assert "Memory and environment of other processes" not in held(means)
+    assert "Memory and environment of other processes" in held(dataclasses.replace(means, uid=1000))
+
+
+def test_python_without_ctypes_has_limits_only() -> None:
+    means = Means(why_no_mounts="Python without ctypes", uid=1000, rights=False)
+
+    assert held(means) == {"Open files, memory of a process", "CPU share"}
+
+
+def test_a_confinement_goes_through_a_packet_unchanged() -> None:
+    wished = Confinement(Means(mounts=True, kernel=(6, 1)), read=("/usr",), hide=("/run/user",), shared=())
+    wished = dataclasses.replace(wished, write=("/srv/a",), home="/srv/a", nice=5)
+
+    assert Confinement.from_json(wished.to_json()) == wished
+
+
+def test_outer_paths_come_first_and_equal_inner_ones_are_left_out() -> None:
+    paths = in_order(read=["/n/envs", "/usr", "/usr/lib"], write=["/n", "/n/data"])
+
+    assert paths == [("/n", True), ("/n/envs", False), ("/usr", False)]
+
+
+def test_a_directory_is_covered_but_for_its_holes(tmp_path: Path) -> None:
+    for name in ("a/x", "a/y", "b"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a")
+
+    assert cover(str(tmp_path), {str(tmp_path / "a" / "y")}) == [str(tmp_path / name) for name in ("a/x", "b", "link")]
+
+
+def test_the_way_to_a_path_names_its_links_and_its_end(tmp_path: Path) -> None:
+    (tmp_path / "data" / "app").mkdir(parents=True)
+    (tmp_path / "latest").symlink_to("data")
+    (tmp_path / "here").symlink_to(tmp_path / "latest" / "app")
+    (tmp_path / "round").symlink_to("round")
+
+    assert list(way(f"{tmp_path}/here/x")) == [str(tmp_path / name) for name in ("here", "latest", "data/app/x")]
+    assert list(way("/usr/../etc//hostname")) == ["/etc/hostname"]
+    assert set(way(str(tmp_path / "round"))) >= {str(tmp_path / "round")}
+
+
+def spec(number: int, directory: Path, **more: object) -> AppSpec:
+    return AppSpec(number, 1, f"/{number}", "", "USER", Protocol.WSGI, directory=str(directory), **more)  # type: ignore[arg-type]
+
+
+def confines_of(home: Path, *specs: AppSpec) -> Confines:
+    confines = Confines(home, "", lambda: specs)
+    confines._means = Means(mounts=True, uid=1000)
+    return confines
+
+
+def test_an_application_is_reached_through_links_and_others_are_not(tmp_path: Path) -> None:
+    (tmp_path / "v1" / "app").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("v1")
+    own, other = spec(1, tmp_path / "current" / "app"), spec(2, tmp_path / "other")
+    wished = confines_of(tmp_path / "home", own, other).confinement(own)
+
+    assert str(tmp_path / "current") in wished.read
+    assert str(tmp_path / "v1" / "app") in wished.write
+    assert not [path for path in (*wished.read, *wished.write) if path.startswith(str(tmp_path / "other"))]
+
+
+@pytest.mark.parametrize(
+    ("alone", "reached"), [(True, True), (False, False)], ids=["of a project", "of several applications"]
+)
+def test_the_parent_is_reached_when_it_is_its_own(tmp_path: Path, alone: bool, reached: bool) -> None:
+    for name in ("site/one", "site/two"):
+        (tmp_path / name).mkdir(parents=True)
+    specs = [spec(1, tmp_path / "site" / "one"), spec(2, tmp_path / "site" / "two")]
+    wished = confines_of(tmp_path / "home", *specs[: 1 if alone else 2]).confinement(specs[0])
+
+    assert (str(tmp_path / "site") in wished.write) is reached
+
+
+def test_a_database_is_reached_at_its_file_or_its_socket(tmp_path: Path) -> None:
+    urls = {
+        f"sqlite:///{tmp_path}/data/db.sqlite3": (str(tmp_path / "data"), ""),
+        "postgres://u:p@%2Frun%2Fown/db": ("", "/run/own"),
+        "postgresql://u@/db?host=/tmp/own": ("", "/tmp/own"),  # noqa: S108
+        "postgres://u:p@server/db": ("", ""),
+    }
+    for url, (written, read) in urls.items():
+        own = spec(1, tmp_path / "app", environment={"DATABASE_URL": url})
+        wished = confines_of(tmp_path / "home", own).confinement(own)
+        assert not written or written in wished.write, url
+        assert not read or read in wished.read, url
+
+
+def test_temporary_directories_belong_to_an_application_and_go_with_it(tmp_path: Path) -> None:
+    own = spec(7, tmp_path / "app")
+    confines = confines_of(tmp_path, own)
+    private = Path(confines.confinement(own).private)
+    (private / "tmp" / "left").touch()
+
+    confines.forget(7)
+
+    assert (private.name, private.parent) == ("7", tmp_path / "run" / "tmp")
+    assert not private.exists()
+
+
+def test_a_thousand_that_start_look_at_a_thousand_once(tmp_path: Path) -> None:
+    specs = [spec(number, tmp_path / str(number)) for number in range(1000)]
+    confines = confines_of(tmp_path / "home", *specs)
+    confines.confinement(specs[0])
+    first = confines.neighbours
+
+    confines.confinement(specs[999])
+
+    assert confines.neighbours is first

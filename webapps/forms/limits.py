@@ -1,0 +1,71 @@
+"""The limits of a namespace: one to a line, as ``memory: 512 MB``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from webapps import validators
+
+MEGABYTE = 1 << 20
+# What a line may say: the name that is stored, whether it is in MB, least and most.
+KINDS = {
+    "memory": ("memory", True, 64, 1 << 24),
+    "temporary directory": ("temporary", True, 1, 1 << 24),
+    "open files": ("open_files", False, 64, 1 << 20),
+    "processes": ("processes", False, 8, 1 << 16),
+    "nice": ("nice", False, 0, 19),
+}
+REACH = "reach"
+KNOWN = ", ".join([*KINDS, REACH])
+
+
+class LimitsField(forms.CharField):
+    """Limits as lines; a directory beyond its own is a line ``reach: /srv/data``."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show what is stored as lines."""
+        return self.in_words(value) if isinstance(value, dict) else value
+
+    def in_words(self, value: dict[str, Any]) -> str:
+        """Say the limits as they are typed."""
+        lines = [
+            f"{words}: {value[name] // MEGABYTE} MB" if sized else f"{words}: {value[name]}"
+            for words, (name, sized, _least, _most) in KINDS.items()
+            if value.get(name)
+        ]
+        return "\n".join([*lines, *(f"{REACH}: {path}" for path in value.get(REACH) or ())])
+
+    def clean(self, value: Any) -> Any:
+        """Return the limits as they are stored. Raises ValidationError."""
+        limits: dict[str, Any] = {}
+        for line in validators.lines(super().clean(value) or ""):
+            name, understood = _understood(line)
+            if name == REACH:
+                limits.setdefault(REACH, []).append(understood)
+            elif name in limits:
+                raise ValidationError(f"“{line}”: this limit is given twice. Keep one of the two.")
+            else:
+                limits[name] = understood
+        return limits
+
+
+def _understood(line: str) -> tuple[str, Any]:
+    words, _, text = (part.strip() for part in line.partition(":"))
+    words = words.lower()
+    if words == REACH:
+        validators.validate_directory(text)
+        return REACH, text
+    if words not in KINDS:
+        raise ValidationError(f"“{line}” is not understood. Each line begins with one of: {KNOWN}.")
+    name, sized, least, most = KINDS[words]
+    number = re.fullmatch(r"(\d{1,9})( ?MB)?" if sized else r"(\d{1,9})", text, re.IGNORECASE)
+    if number is None or not least <= int(number[1]) <= most:
+        unit = " MB" if sized else ""
+        raise ValidationError(f"“{line}”: give a number from {least} to {most}{unit}.")
+    return name, int(number[1]) * (MEGABYTE if sized else 1)

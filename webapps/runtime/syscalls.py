@@ -1,0 +1,167 @@
+"""The system calls that walls are made of and that Python has no words for.
+
+Runs inside the application's process under any CPython from 3.10, so it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import struct
+from collections.abc import Iterable
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_BIND, MS_REC, MS_PRIVATE, MS_REMOUNT = 4096, 16384, 1 << 18, 32
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY = 2, 4, 8, 1
+MNT_DETACH = 2
+PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 38, 4, 24
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+CAPABILITY_VERSION_3 = 0x20080522
+AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 0x1000, 0x8000, 0x1
+# The newer calls have one number on every machine; pivot_root(2) has one for each.
+MOUNT_SETATTR, CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 442, 444, 445, 446
+PIVOT_ROOT = {
+    "x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "i686": 217, "armv7l": 218, "ppc64le": 203,
+    "s390x": 217,
+}  # fmt: skip
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def _syscall(what: str, number: int, *arguments: object) -> int:
+    return _checked(_libc.syscall(ctypes.c_long(number), *arguments), what)
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces that are shared with others (unshare(2)). Raises OSError."""
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """Mount (mount(2)). Raises OSError."""
+    words = [os.fsencode(word) if word else None for word in (source, target, kind)]
+    _checked(
+        _libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(data) if data else None), f"mount {source} on {target}"
+    )
+
+
+def unmount(target: str) -> None:
+    """Take a mount with all below it away (umount2(2)). Raises OSError."""
+    _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
+
+
+def read_only(path: str, *, below: bool = True) -> None:
+    """Make a mount read-only, whatever else it forbids (mount_setattr(2), Linux 5.12). Raises OSError."""
+    attributes = struct.pack("4Q", MOUNT_ATTR_RDONLY, 0, 0, 0)
+    flags = AT_RECURSIVE if below else 0
+    _syscall(f"mount_setattr {path}", MOUNT_SETATTR, -100, os.fsencode(path), flags, attributes, len(attributes))
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make ``new`` the root and put the old one at ``old`` (pivot_root(2)). Raises OSError."""
+    number = PIVOT_ROOT.get(os.uname().machine)
+    if number is None:
+        raise OSError(f"pivot_root is not known for {os.uname().machine}")
+    _syscall("pivot_root", number, os.fsencode(new), os.fsencode(old))
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """Say something of this process (prctl(2)). Raises OSError."""
+    numbers = [ctypes.c_ulong(number) for number in (*arguments, 0, 0, 0, 0)[:4]]
+    return _checked(_libc.prctl(option, *numbers), f"prctl {option}")
+
+
+def keep_capabilities(kept: Iterable[int]) -> None:
+    """Give up every capability but ``kept``, for this process and all that it starts (capabilities(7))."""
+    wanted = set(kept)
+    for number in range(64):
+        if number not in wanted and _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0:
+            if ctypes.get_errno() == errno.EINVAL:
+                break  # The kernel knows no more of them.
+            _checked(-1, f"prctl {PR_CAPBSET_DROP}")
+    set_capabilities(sum(1 << number for number in wanted) & permitted())
+
+
+def set_capabilities(left: int) -> None:
+    """Have these capabilities, as bits, and no others. Raises OSError."""
+    _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    low, high = left & 0xFFFFFFFF, left >> 32
+    header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
+    _checked(_libc.capset(header, struct.pack("6I", low, low, 0, high, high, 0)), "capset")
+
+
+def permitted() -> int:
+    """Return the capabilities that this process has, as bits."""
+    header, data = struct.pack("Ii", CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
+    _checked(_libc.capget(header, data), "capget")
+    words = struct.unpack("6I", data.raw)
+    return int(words[1] | words[4] << 32)
+
+
+# Landlock (landlock(7)): rights over files, by the version of the kernel's interface that knows them first.
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REMOVE_DIR, REMOVE_FILE, MAKE_CHAR, MAKE_DIR = 1 << 4, 1 << 5, 1 << 6, 1 << 7
+MAKE_REG, MAKE_SOCK, MAKE_FIFO, MAKE_BLOCK, MAKE_SYM = 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12
+REFER, TRUNCATE = 1 << 13, 1 << 14
+READING = EXECUTE | READ_FILE | READ_DIR
+WRITING = (
+    READING | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_SYM
+    | REFER | TRUNCATE
+)  # fmt: skip
+OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
+SCOPE_ABSTRACT_SOCKETS, SCOPE_SIGNALS = 1, 2
+REFERS, TRUNCATES, SCOPES = 2, 3, 6
+
+
+def landlock_abi() -> tuple[int, str]:
+    """Return the version of the kernel's Landlock, or 0 and why it has none."""
+    abi = int(_libc.syscall(ctypes.c_long(CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(1)))
+    if abi >= REFERS:
+        return abi, ""
+    return 0, f"{os.strerror(ctypes.get_errno())}" if abi < 0 else f"version {abi} is too old"
+
+
+class Landlock:
+    """Rules that this process puts upon itself and all that it starts; it needs no_new_privs."""
+
+    def __init__(self, abi: int) -> None:
+        handled = WRITING | MAKE_CHAR | MAKE_BLOCK
+        if abi < TRUNCATES:
+            handled &= ~TRUNCATE
+        scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS if abi >= SCOPES else 0
+        values = struct.pack("3Q", handled, 0, scoped)[: 24 if scoped else 8]
+        self.handled = handled
+        self.fd = _syscall(
+            "landlock_create_ruleset", CREATE_RULESET, values, ctypes.c_size_t(len(values)), ctypes.c_uint(0)
+        )
+
+    def allow(self, path: str, rights: int) -> None:
+        """Allow rights at a path and below it; what is not there is left out, and what a link means."""
+        try:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        try:
+            kind = os.fstat(fd).st_mode
+            if stat.S_ISLNK(kind):
+                return
+            if not stat.S_ISDIR(kind):
+                rights &= OF_A_FILE
+            rule = struct.pack("=Qi", rights & self.handled, fd)
+            _syscall(f"landlock_add_rule {path}", ADD_RULE, self.fd, 1, rule, ctypes.c_uint(0))
+        finally:
+            os.close(fd)
+
+    def restrict(self) -> None:
+        """Put the rules into force, for ever."""
+        _syscall("landlock_restrict_self", RESTRICT_SELF, self.fd, ctypes.c_uint(0))
+        os.close(self.fd)

@@ -1,0 +1,98 @@
+"""Say in words which walls hold on this machine, and by what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .walls import COUNTS_PROCESSES, Means
+
+# Landlock scopes signals from this version on (landlock(7)).
+SCOPES = 6
+
+
+@dataclass(frozen=True)
+class Wall:
+    """One line of the report."""
+
+    name: str
+    holds: bool
+    words: str
+
+
+def report(means: Means, *, on: bool = True) -> list[Wall]:
+    """Say which walls hold on this machine, and by what."""
+    if not on:
+        return [Wall("Walls", False, "STOA_WALLS=0 switches them off")]
+    return [
+        Wall("Files", means.files, _files(means)),
+        _by_mounts("Environment read-only", means),
+        _by_mounts("Sockets of other applications", means),
+        Wall("Stoa’s sockets", means.mounts or (means.peers and means.rights), _stoas_sockets(means)),
+        Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means)),
+        Wall("Signals to other processes", means.landlock >= SCOPES, _signals(means)),
+        _by_mounts("Temporary directory of its own", means),
+        Wall("Number of processes", means.counts, _count(means)),
+        Wall("Open files, memory of a process", True, "RLIMIT_NOFILE, RLIMIT_DATA"),
+        Wall("CPU share", True, "nice value; shares of control groups are not used"),
+        Wall("No new privileges", means.rights, _rights(means)),
+    ]
+
+
+def _namespaces(means: Means) -> str:
+    return "user and mount namespace" if means.uid else "mount namespace"
+
+
+def _by_mounts(name: str, means: Means) -> Wall:
+    return Wall(name, means.mounts, _namespaces(means) if means.mounts else _needs_namespaces(means))
+
+
+def _needs_namespaces(means: Means) -> str:
+    return f"needs namespaces, which this machine refuses ({means.why_no_mounts})"
+
+
+def _needs_landlock(means: Means) -> str:
+    return f"needs Landlock ({means.why_no_landlock or f'version {SCOPES}, Linux 6.12; this is {means.landlock}'})"
+
+
+def _both(means: Means) -> str:
+    landlock = f"Landlock {means.landlock}" if means.landlock else ""
+    return " and ".join(filter(None, (_namespaces(means) if means.mounts else "", landlock)))
+
+
+def _files(means: Means) -> str:
+    if not means.files:
+        return f"{_needs_namespaces(means)} or Landlock ({means.why_no_landlock})"
+    return _both(means) + ("" if _keeps_processes(means) else "; not /proc, where root sees what others have open")
+
+
+def _keeps_processes(means: Means) -> bool:
+    """Say whether /proc and ptrace(2) end at the walls: one root has the rights of another."""
+    return means.landlock > 0 or (means.mounts and means.uid != 0)
+
+
+def _processes(means: Means) -> str:
+    return _both(means) if _keeps_processes(means) else f"needs Landlock ({means.why_no_landlock})"
+
+
+def _signals(means: Means) -> str:
+    return f"Landlock {means.landlock}" if means.landlock >= SCOPES else _needs_landlock(means)
+
+
+def _count(means: Means) -> str:
+    if means.counts:
+        return "RLIMIT_NPROC in the user namespace"
+    if means.uid == 0:
+        return "the kernel does not count for root: start Stoa without root or set STOA_USER"
+    return _needs_namespaces(means) if not means.mounts else "needs Linux " + ".".join(map(str, COUNTS_PROCESSES))
+
+
+def _stoas_sockets(means: Means) -> str:
+    ways = [_namespaces(means)] if means.mounts else []
+    ways += ["callers with no_new_privs are refused"] if means.peers and means.rights else []
+    return " and ".join(ways) or "Stoa itself was started with no_new_privs, so that it cannot tell who calls"
+
+
+def _rights(means: Means) -> str:
+    if not means.rights:
+        return "Python was built without ctypes"
+    return "no_new_privs; set-user-ID programs run without their rights"
