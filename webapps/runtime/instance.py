@@ -197,6 +197,8 @@ class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
         self.alive = False
 
 
+# gunicorn notes the C parser on the class that asks first, and looks at its own: a subclass would never get it.
+ASGIProtocol._check_h1c_protocol_available()
 gasgi.ASGIProtocol = AsgiProtocol
 WORKERS = {Protocol.WSGI: WsgiWorker, Protocol.ASGI: AsgiWorker}
 
