@@ -124,20 +124,22 @@ def unit(unitd: str, text: str) -> Iterator[Place]:
         control = root / "control.sock"
         words = [unitd, "--no-daemon", "--control", f"unix:{control}", "--pid", str(root / "pid")]
         words += ["--log", str(root / "log"), "--statedir", name, "--tmpdir", name]
+        if os.geteuid() == 0:
+            words += ["--user", "root", "--group", "root"]  # As everything else here; nobody may not enter.
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for(control.exists, 10, (root / "log").read_text)
             application = {"type": "python", "path": name, "module": "app", "threads": 4, "processes": 1}
             application |= {"home": str(peers.VENV)}
             listeners = {f"127.0.0.1:{port}": {"pass": "applications/app"}}
-            _configure(control, {"listeners": listeners, "applications": {"app": application}})
+            _configure(control, {"listeners": listeners, "applications": {"app": application}}, root / "log")
             yield Place(f"http://127.0.0.1:{port}/", (), tuple(wrk.children(process.pid)))
         finally:
             process.terminate()
             process.wait(10)
 
 
-def _configure(control: Path, value: object) -> None:
+def _configure(control: Path, value: object, log: Path) -> None:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(control))
@@ -146,7 +148,7 @@ def _configure(control: Path, value: object) -> None:
     said = answer.read().decode()
     connection.close()
     if answer.status != 200:
-        sys.exit(f"Unit refuses its configuration: {said}")
+        sys.exit(f"Unit refuses its configuration: {said}\n{log.read_text()[-2000:]}")
 
 
 if __name__ == "__main__":

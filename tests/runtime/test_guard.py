@@ -1,4 +1,4 @@
-"""What an ASGI application may not answer (design.md, rule 8)."""
+"""What an ASGI application may not answer to a WebSocket's opening (design.md, rule 8); see test_asgi_exchange too."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import pytest
 
 from webapps.runtime import guard
 
-SIZED = (b"Content-Length", b"2")
-UNBUFFERED = (b"X-Accel-Buffering", b"no")
 
-
-def sent(kind: str, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Have an application send these headers; return what goes to the front."""
+def sent(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Have an application accept a WebSocket with these headers; return what goes to the front."""
     heard: list[dict[str, Any]] = []
 
     async def application(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": kind, "headers": headers})
+        await send({"type": "websocket.accept", "headers": headers})
 
     async def hear(message: dict[str, Any]) -> None:
         heard.append(message)
@@ -27,7 +24,7 @@ def sent(kind: str, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
         return {}
 
     async def ask() -> None:
-        await guard.asgi(application)({"type": "http", "headers": []}, nothing, hear)
+        await guard.websocket(application)({"type": "websocket", "headers": []}, nothing, hear)
 
     asyncio.run(ask())
     found: list[tuple[bytes, bytes]] = heard[0]["headers"]
@@ -45,17 +42,9 @@ def sent(kind: str, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
     ],
 )
 def test_what_would_steer_the_front_is_left_out(header: tuple[bytes, bytes]) -> None:
-    assert sent("http.response.start", [SIZED, header]) == [SIZED]
+    assert sent([header]) == []
 
 
 def test_everything_else_goes_on_as_it_was() -> None:
-    headers = [SIZED, (b"Set-Cookie", b"a=stoa_"), (b"Set-Cookie", b"b=\xff"), (b"X-Own", b"")]
-    assert sent("http.response.start", headers) == headers
-
-
-def test_an_answer_of_unknown_length_is_passed_on_as_it_comes() -> None:
-    assert sent("http.response.start", [(b"x-accel-buffering", b"yes")]) == [UNBUFFERED]
-
-
-def test_the_answer_to_a_websocket_is_not_marked() -> None:
-    assert sent("websocket.accept", [(b"x-accel-redirect", b"/x")]) == []
+    headers = [(b"Set-Cookie", b"a=stoa_"), (b"Set-Cookie", b"b=\xff"), (b"X-Own", b"")]
+    assert sent(headers) == headers

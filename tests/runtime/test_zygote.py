@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from webapps.runtime import instance, zygote
+from webapps.runtime import asgi_protocol, zygote
 
 NAME = "stoa_test_fast"
 
@@ -61,4 +61,4 @@ def test_the_asgi_worker_uses_the_c_parser() -> None:
     from gunicorn.asgi.protocol import ASGIProtocol
 
     assert ASGIProtocol._h1c_has_limits
-    assert instance.AsgiProtocol._h1c_protocol_class.__name__ == "H1CProtocol"
+    assert asgi_protocol.AsgiProtocol._h1c_protocol_class.__name__ == "H1CProtocol"
