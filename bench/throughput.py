@@ -1,6 +1,7 @@
 """How fast is one process of 4 threads through the front? Stoa and its peers on the same applications, in one run.
 
-    .venv/bin/python -m bench.throughput [--rounds 5] [--seconds 3] [--nginx PATH] [--unitd PATH] [--only flask]
+    .venv/bin/python -m bench.throughput [--rounds 5] [--seconds 3] [--connections 16] [--nginx PATH]
+        [--unitd PATH] [--only flask]
 
 Prints medians: requests a second, their ratio to the first peer's and to Stoa's, CPU for a request, p50 and p99.
 Every peer runs behind the same nginx binary with kept-alive connections; Unit is its own front. The peers are
@@ -50,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--nginx", default="", help="another nginx than the wheel's")
     parser.add_argument("--unitd", default="", help="a unitd with a Python module of the interpreter in bench/.venv")
     parser.add_argument("--only", choices=CASES, action="append", help="measure this case alone; may be repeated")
@@ -79,9 +81,10 @@ def compare(stoa: Stoa, name: str, binary: Binary, options: argparse.Namespace) 
         samples: dict[str, list[Sample]] = {peer: [] for peer in places}
         for _round in range(options.rounds):
             for peer, place in places.items():
-                samples[peer].append(sample(place, options.seconds))
+                samples[peer].append(sample(place, options.seconds, options.connections))
     print(
-        f"\n{name}, nginx {binary.words}, {options.rounds} rounds of {options.seconds} s, load {os.getloadavg()[0]:.1f}"
+        f"\n{name}, nginx {binary.words}, {options.connections} connections, {options.rounds} rounds of "
+        f"{options.seconds} s, load {os.getloadavg()[0]:.1f}"
     )
     report(samples)
 
@@ -91,10 +94,10 @@ def _of_stoa(stoa: Stoa, name: str) -> Place:
     return Place(f"http://127.0.0.1:{stoa.port}/{name}/", tuple(wrk.children(stoa.pid_of("front"))), tuple(pids))
 
 
-def sample(place: Place, seconds: int) -> Sample:
+def sample(place: Place, seconds: int, connections: int) -> Sample:
     """Load one server, and count what that costs."""
     before = wrk.cpu(place.front), wrk.cpu(place.application)
-    load = wrk.load(place.url, seconds=seconds)
+    load = wrk.load(place.url, seconds=seconds, connections=connections)
     front, application = wrk.cpu(place.front) - before[0], wrk.cpu(place.application) - before[1]
     return Sample(load, front / load.requests * 1e6, application / load.requests * 1e6)
 
