@@ -89,24 +89,31 @@ def install() -> None:
 
 
 @contextmanager
-def serving(command: str, text: str, nginx: str, without: frozenset[str]) -> Iterator[Place]:
-    """Run a peer behind an nginx of its own."""
+def alone(command: str, text: str) -> Iterator[tuple[Path, int]]:
+    """Run a peer; yield its socket and its process."""
     with tempfile.TemporaryDirectory(prefix="stoa-peer-") as name:
-        root, port = Path(name), free_port()
+        root = Path(name)
         root.chmod(0o755)
         (root / "app.py").write_text(text)
+        sock = root / "app.sock"
+        with _running(f"{BIN}/{command.replace('SOCKET', str(sock))}".split(), root) as peer:
+            wait_for(sock.exists, 20, (root / "said").read_text)
+            yield sock, peer.pid
+
+
+@contextmanager
+def serving(command: str, text: str, nginx: str, without: frozenset[str]) -> Iterator[Place]:
+    """Run a peer behind an nginx of its own."""
+    with alone(command, text) as (sock, pid):
+        root, port = sock.parent, free_port()
         temp = " ".join(f"{m}_temp_path tmp-{m};" for m in ("fastcgi", "uwsgi", "scgi") if f"http_{m}" not in without)
         user = "user root;\n" if os.geteuid() == 0 else ""
         configuration = NGINX.format(user=user, workers=os.cpu_count() or 1, temp=temp, port=port)
         (root / "nginx.conf").write_text(configuration)
-        sock = root / "app.sock"
-        words = f"{BIN}/{command.replace('SOCKET', str(sock))}".split()
-        with _running(words, root) as peer:
-            wait_for(sock.exists, 20, (root / "said").read_text)
-            with _running([nginx, "-p", f"{root}/", "-c", "nginx.conf", "-e", "stderr"], root) as front:
-                url = f"http://127.0.0.1:{port}/"
-                wait_for(lambda: _answers(url), 20, (root / "said").read_text)
-                yield Place(url, tuple(wrk.children(front.pid)), tuple(wrk.children(peer.pid)))
+        with _running([nginx, "-p", f"{root}/", "-c", "nginx.conf", "-e", "stderr"], root) as front:
+            url = f"http://127.0.0.1:{port}/"
+            wait_for(lambda: _answers(url), 20, (root / "said").read_text)
+            yield Place(url, tuple(wrk.children(front.pid)), tuple(wrk.children(pid)))
 
 
 @contextmanager
