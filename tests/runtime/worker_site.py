@@ -147,15 +147,27 @@ class Client:
 class WorkerSite:
     """Start a worker for one of the fixture applications; ``with WorkerSite() as site: …`` ends it."""
 
-    def __init__(self, app: str = "pep3333", mount: str = "", threads: int = 2, timeout: int = 60) -> None:
+    def __init__(
+        self,
+        app: str = "pep3333",
+        mount: str = "",
+        threads: int = 2,
+        timeout: int = 60,
+        protocol: Protocol = Protocol.WSGI,
+        without: str = "",
+    ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="stoa-w-"))
         shutil.copytree(APPS / app, self.directory / "app")
         self.path = self.directory / "s"
         self.output = self.directory / "output"
         limits = Limits(threads=threads, request_timeout=timeout, processes_max=1)
         self.spec = AppSpec(
-            *(1, 1, mount or "/", "", "USER", Protocol.WSGI), str(self.directory / "app"), "app", "app", limits=limits
+            *(1, 1, mount or "/", "", "USER", protocol), str(self.directory / "app"), "app", "app", limits=limits
         )
+        self.hidden = self.directory / "hidden"
+        if without:  # A module that does not load here.
+            (self.hidden / without).mkdir(parents=True)
+            (self.hidden / without / "__init__.py").write_text("raise ImportError('hidden by the test')")
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.path))
         self.listener.listen(2048)  # As the supervisor does: whoever connects beyond it is refused (unix(7), EAGAIN).
@@ -192,7 +204,7 @@ class WorkerSite:
         self.gauge = gauge.Gauge(page)
         fds = {"listener": listener, "ready": writing, "out": out, "err": err, "gauge": page}
         given = json.dumps({"spec": self.spec.to_dict(), "fds": fds})
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{self.hidden}:{CHECKOUT}"}
         self.processes.append(
             subprocess.Popen([sys.executable, "-c", RUN, given], env=environment, pass_fds=tuple(fds.values()))
         )

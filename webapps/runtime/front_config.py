@@ -151,6 +151,7 @@ def _main(settings: FrontSettings) -> Iterator[str]:
     yield "pid front/nginx.pid;"
     yield "error_log stderr warn;"
     yield f"worker_processes {int(settings.workers)};"
+    yield "pcre_jit on;"  # A request meets half a dozen patterns: 2.4 of 22 µs.
     # WebSockets and long downloads live on in the worker that a reload has replaced, but not for ever.
     yield "worker_shutdown_timeout 3600s;"
     files = min(settings.open_files, 32768)

@@ -5,8 +5,7 @@ load, finding those that hang, and ending the WebSockets of those who may not en
 too, under any CPython from 3.10.
 
 A worker calls ``begin()`` and ``end()`` around each request (a WebSocket is one request as long as it is open),
-``moved()`` when a long answer goes on, and ``beat()`` about once a second. The WSGI worker does so itself; an ASGI
-application is wrapped by ``asgi``.
+``moved()`` when a long answer goes on, and ``beat()`` about once a second.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Container
-from typing import Any
+from collections.abc import Container
 
 BEGUN, ENDED, MOVED, BEAT, HELD = range(5)
 COUNTS = 4096
@@ -122,19 +120,3 @@ class Gauge:
     def last_beat(self) -> float:
         """When (monotonic seconds) the process last showed that it is alive; 0 where it never did."""
         return self._words[BEAT] / 1e9
-
-
-def asgi(application: Callable[..., Awaitable[None]], gauge: Gauge) -> Callable[..., Awaitable[None]]:
-    """Count the requests and WebSockets of an ASGI application."""
-
-    async def counted(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await application(scope, receive, send)
-            return
-        gauge.begin()
-        try:
-            await application(scope, receive, send)
-        finally:
-            gauge.end()
-
-    return counted

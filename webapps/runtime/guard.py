@@ -5,16 +5,19 @@ Runs inside the application's process under any CPython from 3.10, so it imports
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 COOKIE_PREFIX = "stoa_"
 UNBUFFERED = ("X-Accel-Buffering", "no")
+UNBUFFERED_BYTES = (b"X-Accel-Buffering", b"no")
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Address = tuple[str, int | None] | None
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -88,49 +91,47 @@ def is_stoas(cookie: str) -> bool:
     return cookie.lstrip().lower().startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
 
 
-def asgi(application: Callable[..., Awaitable[None]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Wrap an ASGI application (ASGI 3) so that it sees its true client; its ``root_path`` is the server's part."""
+def websocket(application: Callable[..., Awaitable[None]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Wrap an ASGI application so that what it answers to a WebSocket's opening does not steer the front."""
 
-    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await application(scope, receive, send)
-            return
-        _believe_in_scope(scope)
-
+    async def opened(scope: Scope, receive: Receive, send: Send) -> None:
         async def checked(message: dict[str, Any]) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept"):
-                message = {**message, "headers": _allowed_bytes(message)}
+            if message["type"] == "websocket.accept":
+                message = {**message, "headers": _allowed_bytes(message.get("headers") or ())}
             await send(message)
 
         await application(scope, receive, checked)
 
-    return mounted
+    return opened
 
 
-def _believe_in_scope(scope: Scope) -> None:
-    wanted = {}
-    for name, value in scope["headers"]:
-        if name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"host"):
-            wanted[name] = value.decode("latin-1")
-    if wanted.get(b"x-forwarded-for"):
-        scope["client"] = (wanted[b"x-forwarded-for"], 0)
-    if wanted.get(b"x-forwarded-proto"):
-        secure = wanted[b"x-forwarded-proto"] == "https"
-        plain = "ws" if scope["type"] == "websocket" else "http"
-        scope["scheme"] = plain + "s" if secure else plain
-    host, port = wanted.get(b"host", ""), wanted.get(b"x-forwarded-port", "")
-    if host:
-        scope["server"] = (
-            host.rsplit(":", 1)[0] if not host.endswith("]") else host,
-            int(port) if port.isdigit() else None,
-        )
+def believe_in_scope(scope: Scope) -> None:
+    """Take client, scheme and server of an ASGI scope from the front; ``root_path`` is the server's part."""
+    client, scheme, server = believed(dict(scope["headers"]), "ws" if scope["type"] == "websocket" else "http")
+    scope["client"], scope["scheme"], scope["server"] = client, scheme, server
 
 
-def _allowed_bytes(message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in message.get("headers") or ()
-    ]
-    kept = allowed(headers)
-    if message["type"] == "websocket.accept":
-        kept = [header for header in kept if header != UNBUFFERED]
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept]
+def believed(headers: Mapping[bytes, bytes], plain: str) -> tuple[Address, str, Address]:
+    """Return client, scheme and server by the front's headers; ``plain`` is the scheme without TLS."""
+    client = headers.get(b"x-forwarded-for")
+    secure = headers.get(b"x-forwarded-proto") == b"https"
+    server = _server(headers.get(b"host", b""), headers.get(b"x-forwarded-port", b""))
+    return (client.decode("latin-1"), 0) if client else None, plain + "s" if secure else plain, server
+
+
+@functools.lru_cache(maxsize=512)
+def _server(host: bytes, port: bytes) -> Address:
+    if not host:
+        return None
+    name = host if host.endswith(b"]") else host.rsplit(b":", 1)[0]
+    return name.decode("latin-1"), int(port) if port.isdigit() else None
+
+
+def _allowed_bytes(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    pairs = [(bytes(name), bytes(value)) for name, value in headers]
+    return [(name, value) for name, value in pairs if not steers_bytes(name.lower(), value)]
+
+
+def steers_bytes(name: bytes, value: bytes) -> bool:
+    """Say whether a header, by its lower-case name, is one that ``allowed`` leaves out."""
+    return name.startswith(b"x-accel-") or (name == b"set-cookie" and is_stoas(value.decode("latin-1")))

@@ -20,12 +20,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
 from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, walls, websockets
+from .asgi_protocol import AsgiProtocol
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
 
@@ -137,6 +137,7 @@ class _SaysReady:
     ready: Ready
     gauge: gauge.Gauge
     open_sockets: websockets.WebSockets
+    websocket_app: Any
     farewell: float
     pid: int
     alive: bool
@@ -167,22 +168,6 @@ class WsgiWorker(_SaysReady, EpollWorker):
     """Stoa's threaded worker without an arbiter."""
 
 
-class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
-    """A connection that is closed only after the front has been told so.
-
-    gunicorn decides once when it writes the head of a response and once more after it: a SIGTERM in between would
-    close a connection on which the front is already sending its next request (replacement.md, section 2).
-    """
-
-    _told: tuple[Any, bool] = (None, False)
-
-    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
-        if self._told[0] is not request:
-            closing = super()._will_close(request, response_requires_close) or self.worker.draining
-            self._told = (request, closing)
-        return self._told[1]
-
-
 class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
     """gunicorn's asgi worker without an arbiter."""
 
@@ -202,7 +187,8 @@ class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
         deadline = self.loop.time() + GRACE
         await asyncio.sleep(0.05)  # What was accepted just now is counted a moment later.
         goodbye = self.loop.time() + self.farewell
-        while self.nr_conns and self.loop.time() < deadline:
+        # What an application does after its response is waited for too.
+        while (self.nr_conns or self.gauge.begun != self.gauge.ended) and self.loop.time() < deadline:
             await asyncio.sleep(0.05)
             if self.open_sockets.open and self.loop.time() > goodbye:
                 await self.open_sockets.close()
@@ -352,9 +338,10 @@ def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> Non
     sock = Listener(socket.socket(fileno=listener))
     worker_class = WORKERS[spec.protocol]
     open_sockets = websockets.WebSockets(page)
-    served = _wrapped(spec, application, open_sockets, page)
+    served = _wrapped(spec, application)
     worker = worker_class(0, os.getppid(), [sock], _Application(served), spec.limits.request_timeout, config, log)
     worker.open_sockets = open_sockets
+    worker.websocket_app = open_sockets.noted(guard.websocket(served))
     worker.farewell = DEBUG_FAREWELL if spec.debug else FAREWELL
     worker.pid = os.getpid()
     worker.ready = ready
@@ -368,13 +355,12 @@ def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> Non
         ready.failed("the worker ended by itself")
 
 
-def _wrapped(spec: AppSpec, application: Any, open_sockets: websockets.WebSockets, page: gauge.Gauge) -> Any:
-    """Put everything of Stoa's around the application; the WSGI worker guards and counts by itself."""
+def _wrapped(spec: AppSpec, application: Any) -> Any:
+    """Put around the application what its settings ask for; the workers guard and count by themselves."""
     if spec.protocol is Protocol.ASGI:
         if spec.health_path:
             application = health.asgi(application, spec)
-        served = open_sockets.noted(guard.asgi(debugpage.asgi(application) if spec.debug else application))
-        return gauge.asgi(served, page)
+        return debugpage.asgi(application) if spec.debug else application
     if spec.health_path:
         health.check(application, spec)
     return debugpage.wsgi(application) if spec.debug else application

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         events = Events(options["events_fd"], "supervisor")
         serving = Serving.read(home / "run")
         front = FrontKeeper(serving, keeper, events, loop)
-        wishes = Wishes(specs.change_counter, lambda: specs.read_specs(home), _namespace_defaults)
+        wishes = Wishes(specs.change_counter, specs.SpecReader().read, _namespace_defaults)
         Supervisor(home, _fresh(wishes), front, keeper, events, loop, serving.user).run()
 
 
