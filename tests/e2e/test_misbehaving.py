@@ -25,6 +25,9 @@ NEIGHBOURS = {"/neighbour/wsgi": (ECHO, 1), "/neighbour/asgi": (ASGI_ECHO, 2)}
 def street() -> Iterator[Stoa]:
     """A Stoa with two applications that behave."""
     with Stoa() as stoa:
+        limits = {"processes": 60, "temporary": 20 << 20}
+        words = f"row = Namespace.objects.get(name='USER'); row.limits = {limits!r}; row.save()"
+        stoa.command("shell", "-c", f"from webapps.models import Namespace; {words}")
         for name, (source, protocol) in NEIGHBOURS.items():
             stoa.create(name, stoa.write(name[1:], {"app.py": source}), WSGIType=protocol)
             stoa.set(name, processes_max=1)
@@ -85,6 +88,9 @@ def provoke(stoa: Stoa, name: str) -> int:
         "closes_the_listener",
         "crashes_when_asked",
         "does_not_end",
+        "fills_its_temporary_directory",
+        "forks_without_end",
+        "kills_its_parent",
         "leaves_children",
         "prints_without_end",
         "replaces_signal_handlers",

@@ -18,6 +18,7 @@ from .application import PAUSES, STEADY, Application, Failure, Instance, Worker,
 from .caretaker import Caretaker
 from .confines import Confines
 from .crew import Crew
+from .crowd import Crowd
 from .events import Events
 from .keeperlink import KeeperLink
 from .loop import Loop
@@ -46,6 +47,7 @@ class Fleet:
         self.crew = Crew(run_dir, keeper, loop, self, self.confines.of)
         self.loop = loop
         self.caretaker = Caretaker(events)
+        self.crowd = Crowd(events)
         self.at_once = os.cpu_count() or 1
         self.starters: set[int] = set()
         self.routed: set[int] = set()
@@ -69,6 +71,7 @@ class Fleet:
         for python in self.crew.lose_dead_zygotes():
             self._zygote_failed(python)
         self.routed = routed
+        self.crowd.look(self.applications.values())
         for application in list(self.applications.values()):
             if application.rests and not application.leaving:
                 continue  # A thousand may sleep.

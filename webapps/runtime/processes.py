@@ -7,6 +7,7 @@ import hashlib
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -143,10 +144,24 @@ def end_orphans(parent: int, application: int) -> list[int]:
     return found
 
 
-def _descendants(pid: int) -> Iterable[int]:
-    for child in _children(pid):
-        yield child
-        yield from _descendants(child)
+def _descendants(pid: int) -> list[int]:
+    found, new = list[int](), _children(pid)
+    while new:
+        found += new
+        new = [grandchild for child in new for grandchild in _children(child)]
+    return found
+
+
+def groups() -> Counter[int]:
+    """Count the processes of the machine by their group (proc(5), stat field 5)."""
+    found = Counter[int]()
+    for pid in _all():
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
+            continue
+        found[int(stat[stat.rindex(b")") + 2 :].split()[2])] += 1
+    return found
 
 
 def _children(pid: int) -> list[int]:
