@@ -34,9 +34,11 @@ class Watch:
         self.looks = self.wanted = 0
         self.looked = threading.Condition()
 
-    def start(self) -> None:
-        """Look until the process ends."""
+    def start(self, patience: float = 2.0) -> None:
+        """Look until the process ends; return after the first look: requests may have waited for this process."""
         threading.Thread(target=self._run, name="rows", daemon=True).start()
+        with self.looked:
+            self.looked.wait_for(lambda: self.looks > 0, patience)
 
     @property
     def fresh(self) -> Snapshot | None:

@@ -160,6 +160,14 @@ def test_a_database_that_hangs_keeps_nobody_waiting(database: Database) -> None:
     wait_for(lambda: watch.fresh)
 
 
+def test_who_has_waited_for_the_gate_to_start_finds_what_it_knows(database: Database) -> None:
+    watch = database.watch()
+
+    watch.start()
+
+    assert watch.fresh
+
+
 def test_whoever_asks_to_look_now_sees_what_was_written_before(database: Database) -> None:
     watch = database.watch()
     watch.start()

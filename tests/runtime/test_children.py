@@ -21,8 +21,23 @@ def notes() -> list[str]:
 
 
 @pytest.fixture
-def children(tmp_path: Path, notes: list[str]) -> Iterator[Children]:
-    made = Children(Room(tmp_path, {}, "", _no_descriptors, _nowhere, lambda level, text: notes.append(text)))
+def pids() -> list[tuple[str, int]]:
+    return []
+
+
+@pytest.fixture
+def children(tmp_path: Path, notes: list[str], pids: list[tuple[str, int]]) -> Iterator[Children]:
+    made = Children(
+        Room(
+            tmp_path,
+            {},
+            "",
+            _no_descriptors,
+            _nowhere,
+            lambda level, text: notes.append(text),
+            lambda name, pid: pids.append((name, pid)),
+        )
+    )
     yield made
     for child in made.by_pid().values():
         child.send(signal.SIGKILL)
@@ -117,3 +132,10 @@ def test_one_that_cannot_be_started_is_said_and_tried_later(children: Children, 
     assert children.pids() == {}
     children.start_due()
     assert len(notes) == 2 and child.pause > 0
+
+
+def test_whom_it_has_started_is_told(children: Children, pids: list[tuple[str, int]]) -> None:
+    child = started(children, "part")
+
+    assert child.process
+    assert pids == [("part", child.process.pid)]

@@ -262,6 +262,26 @@ def test_after_a_sigkill_of_the_master_the_next_one_works_and_nothing_old_is_lef
     assert [site.get("/a/").status for _ in range(20)] == [404] * 20
 
 
+def test_the_next_one_takes_the_place_of_a_master_that_a_killed_keeper_left(site: Site) -> None:
+    site.serve(wsgi(1, "/a"))
+    old, master = set(site.processes()), site.process
+    assert master
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(site.get("/a/", how={"hang": True}).status))
+    asking.start()
+    assert site.backends[1].begun.wait(DEADLINE)
+
+    site.start()
+
+    assert site.front.confirm(site.front._applied, DEADLINE).error == "", site.words()
+    site.backends[1].released.set()
+    asking.join()
+    assert answers == [200]
+    assert master.wait(DEADLINE) == -signal.SIGKILL
+    wait_for(lambda: not old & set(site.processes()), DEADLINE)
+    assert site.front.apply([wsgi(2, "/b")], running=True).error == ""
+
+
 def test_a_request_that_runs_survives_a_sigkill_of_the_master_and_the_next_start(site: Site) -> None:
     site.serve(wsgi(1, "/a"))
     assert site.process

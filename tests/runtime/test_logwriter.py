@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.waiting import wait_for
-from webapps.runtime import logs, wire
+from webapps.runtime import legacy, logs, takeover, wire
 from webapps.runtime.logs import read_tail
 
 ROOT = Path(__file__).parents[2]
@@ -37,13 +37,13 @@ class Keeper:
         self.children: list[subprocess.Popen[bytes]] = []
         self.start()
 
-    def start(self) -> None:
+    def start(self, predecessor: int = 0) -> None:
         """Start a log writer, and attach all that is held."""
         if self.control:
             self.control.close()
         self.control, theirs = wire.pair()
         self.control.settimeout(10)
-        numbers = [str(theirs.fileno()), str(self.events)]
+        numbers = [str(theirs.fileno()), str(self.events), str(predecessor)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "webapps.runtime.logwriter", str(self.log_dir), *numbers],
             pass_fds=(theirs.fileno(), self.events),
@@ -419,6 +419,52 @@ def test_when_the_keeper_has_gone_it_reads_on_until_the_applications_end(keeper:
     os.close(writing)
     assert keeper.process
     assert keeper.process.wait(10) == 0
+
+
+def test_when_the_keeper_has_gone_it_hands_over_all_that_he_held(keeper: Keeper, tmp_path: Path) -> None:
+    writing = keeper.pipe()
+    reading, kept = os.pipe()
+    assert keeper.control
+    wire.send(keeper.control, {"hold": "socket:1", "meta": {"label": "/old"}}, [kept])
+    wire.send(keeper.control, {"hold": "socket:1", "meta": {"label": "/a"}}, [kept])
+    wire.send(keeper.control, {"hold": "asleep:2", "meta": {}})
+    wire.send(keeper.control, {"drop": "asleep:2"})
+    wire.send(keeper.control, {"answer": str(tmp_path / legacy.SOCKET)})
+    wait_for((tmp_path / legacy.SOCKET).exists)
+    keys = list(keeper.held)
+    keeper.leave()
+
+    left = takeover.claim(tmp_path)
+
+    assert left and left.log_writer == keeper.pid
+    assert left.held.keys() == {"socket:1", *keys}
+    assert left.held["socket:1"].meta == {"label": "/a"}
+    assert left.held[keys[0]].meta["label"] == "/a"
+    os.write(left.held["socket:1"].fds[0], b"the same pipe")
+    assert os.read(reading, 100) == b"the same pipe"
+    wire.close_all([reading, kept, writing, *(fd for held in left.held.values() for fd in held.fds)])
+
+
+def test_a_successor_reads_nothing_before_its_predecessor_has_ended(keeper: Keeper) -> None:
+    writing = keeper.pipe()
+    predecessor, process = keeper.pid, keeper.process
+    assert process
+    keeper.expect_starts(1)
+    keeper.children.append(process)
+    os.kill(predecessor, signal.SIGSTOP)
+    os.write(writing, b"one\n")
+    keeper.start(predecessor)
+    os.write(writing, b"two\n")
+    assert keeper.control
+    wire.send(keeper.control, {"answer": str(keeper.log_dir / legacy.SOCKET)})
+    wait_for((keeper.log_dir / legacy.SOCKET).exists)  # It hears the keeper all the while.
+    keeper.expect_starts(1)
+
+    process.kill()
+    process.wait(10)
+
+    keeper.expect("one", "two")
+    keeper.expect_starts(2)
 
 
 def test_a_keeper_that_does_not_listen_is_not_waited_for(keeper: Keeper) -> None:

@@ -11,10 +11,12 @@ from . import processes, wire
 from .application import Application, Instance, Worker, least
 from .fleet import DRAIN, Fleet
 from .gauge import Gauge
-from .keeper import Held
+from .held import Held
 from .plan import Key
 from .pulse import Pulse
 from .spec import AppSpec
+
+LEFT = "Stoa itself was started anew"
 
 
 class Adoption:
@@ -55,12 +57,16 @@ class Adoption:
             self.fleet.keeper.drop(f"worker:{key}")
             return
         application = self._application(meta["app"], meta["label"])
-        application.edition = max(application.edition, meta["edition"])
+        # One that an earlier keeper left is replaced: what is wished now is an edition further.
+        application.edition = max(application.edition, meta["edition"] + bool(meta.get("left")))
+        application.why = LEFT if meta.get("left") else application.why
         spec = AppSpec.from_dict(meta["spec"])
-        worker = Worker(key, meta["pid"], meta["start"], meta["ready"], lifetime=meta["lifetime"])
+        worker = Worker(key, meta["pid"], meta["start"], lifetime=meta["lifetime"])
         page = self.held.get(f"gauge:{key}")
         worker.gauge = Gauge(page.fds[0]) if page else None
-        leaving = meta["leaving"] or not meta["ready"]
+        # It may have said ready to nobody; by its first heartbeat it accepts requests.
+        worker.ready = meta["ready"] or bool(worker.gauge and worker.gauge.last_beat)
+        leaving = meta["leaving"] or not worker.ready
         generation = Key(spec.revision, meta["python"], meta["edition"])
         instance = self._instance(application, generation, spec, leaving=leaving)
         self.fleet.crew.adopt(application, instance, worker)

@@ -51,7 +51,8 @@ class Room:
     """What children get of the keeper.
 
     ``descriptors`` duplicates those that are held under keys, ``output`` makes a pipe for a child of a name and
-    returns its writing end, ``note`` takes a level and a line for messages.log.
+    returns its writing end, ``note`` takes a level and a line for messages.log, ``started`` hears the name and the
+    process id of each that was started.
     """
 
     directory: Path
@@ -60,6 +61,7 @@ class Room:
     descriptors: Callable[[Iterable[str]], dict[str, int]]
     output: Callable[[str], int]
     note: Callable[[str, str], None]
+    started: Callable[[str, int], None]
 
 
 class Children:
@@ -94,6 +96,7 @@ class Children:
         fds = self.room.descriptors(child.inherit)
         try:
             child.process = self._spawn(child, fds)
+            self.room.started(child.name, child.process.pid)
         except OSError as error:
             self.room.note("error", f"{child.name} cannot be started: {error}")
             self._again_later(child)

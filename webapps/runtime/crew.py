@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from . import gauge, processes, wire
 from .application import Application, Instance, Worker
-from .keeper import PIPE
+from .held import PIPE
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .zygotes import Zygote, Zygotes

@@ -2,7 +2,8 @@
 
 Started as ``python -m webapps.runtime.keeper CONFIG LOCK_FD NAME=FD…`` by ``manage.py serve``: CONFIG is a JSON
 file with ``run_dir``, ``log_dir``, ``python``, ``user`` and ``children`` (name, argv, environment, inherit), LOCK_FD
-the lock that says that this home is in use, each NAME=FD a listening socket to hold.
+the lock that says that this home is in use, each NAME=FD a listening socket to hold. What was left by a keeper that
+was killed is taken over (``takeover``).
 
 It answers packets at ``keeper.sock`` from its own user only:
 
@@ -24,51 +25,50 @@ import selectors
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import processes, wire
+from . import processes, takeover, wire
 from .children import Child, Children, Room
+from .held import CHILD, PIPE, Held
+from .loglink import LogLink
 
 SOCKET = "keeper.sock"
-PIPE = "pipe:"
 EVENTS = "events"
 GRACE = 15.0
 PR_SET_CHILD_SUBREAPER = 36
 
 
-@dataclass
-class Held:
-    """Descriptors that must not be lost, and what their owner notes of them."""
-
-    fds: list[int]
-    meta: dict[str, Any]
-
-
 class Keeper:
     """Hold, start, reap; one thread, one selector."""
 
-    def __init__(self, config: dict[str, Any], listeners: dict[str, int]) -> None:
+    def __init__(self, config: dict[str, Any], listeners: dict[str, int], left: takeover.Left | None) -> None:
         self.run_dir = Path(config["run_dir"])
-        self.log_dir = Path(config["log_dir"])
-        self.python: str = config["python"]
         self.user: str = config.get("user", "")
-        self.held = {f"tcp:{name}": Held([fd], {}) for name, fd in listeners.items()}
+        self.held = left.held if left else {}
+        self.parting = takeover.Parting(self.run_dir, left) if left else None
         self.selector = selectors.DefaultSelector()
         self.stopping = ""
         self.exit_status = 0
-        self.log: socket.socket | None = None
         self.environment: dict[str, str] = {processes.MARK: processes.mark_of(self.run_dir)}
         self.events = os.pipe()
         os.set_blocking(self.events[1], False)
+        self.log = LogLink(self.run_dir, Path(config["log_dir"]), config["python"], self.events[0], self.selector)
+        self._hold_listeners(listeners)
         self._own_sockets()
         self.children = Children(
-            Room(self.run_dir, self.environment, self.user, self._descriptors, self._output, self._note)
+            Room(
+                self.run_dir,
+                self.environment,
+                self.user,
+                self._descriptors,
+                self._output,
+                self._note,
+                self._note_child,
+            )
         )
         for child in config["children"]:
             self.children.add(Child(child["name"], child["argv"], child["environment"], child.get("inherit", [])))
@@ -78,6 +78,7 @@ class Keeper:
         self._catch_signals()
         server = wire.listen(self.run_dir / SOCKET)
         self.selector.register(server, selectors.EVENT_READ, self._accept)
+        self._take_over()
         while not self.stopping:
             self._start_due()
             for key, _events in self.selector.select(self._pause()):
@@ -87,9 +88,24 @@ class Keeper:
         self._stop_all()
         return self.exit_status
 
+    def _take_over(self) -> None:
+        """Let our own log writer know everything before those that were left are sent away."""
+        if self.parting:
+            self._start_log(self.parting.left.log_writer)
+            self.parting.begin({os.getpid(), self.log.pid})
+            self._note("warning", "an earlier keeper was killed: what it left is taken over")
+
+    def _hold_listeners(self, listeners: dict[str, int]) -> None:
+        """Hold the front's sockets that serve has chosen, and no others."""
+        for key in [key for key in self.held if key.startswith(takeover.TCP)]:
+            wire.close_all(self.held.pop(key).fds)
+        self.held |= {takeover.TCP + name: Held([fd], {}) for name, fd in listeners.items()}
+
     def _own_sockets(self) -> None:
-        """Bind what the front speaks to besides applications: portal and gate."""
+        """Bind what the front speaks to besides applications, portal and gate, unless it was left to us."""
         for name in ("portal", "gate"):
+            if f"unix:{name}" in self.held:
+                continue
             sock = socket.socket(socket.AF_UNIX)
             wire.bind(sock, self.run_dir / f"{name}.sock")
             if self.user:
@@ -114,13 +130,18 @@ class Keeper:
     # Children
 
     def _start_due(self) -> None:
-        now = time.monotonic()
-        if self.log_writer is None and now >= self.log_due:
+        if self.log.process is None and time.monotonic() >= self.log.due:
             self._start_log()
+        if self.parting:
+            self.parting.end_due(time.monotonic())
         self.children.start_due()
 
+    def _start_log(self, predecessor: int = 0) -> None:
+        self.log.start(self.held, self.environment, self._drop, predecessor)
+
     def _pause(self) -> float | None:
-        waiting = self.children.due() + ([self.log_due] if self.log_writer is None else [])
+        waiting = self.children.due() + ([self.log.due] if self.log.process is None else [])
+        waiting += self.parting.due() if self.parting else []
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _descriptors(self, keys: Iterable[str]) -> dict[str, int]:
@@ -138,6 +159,10 @@ class Keeper:
         self._hold(key, {"file": "messages", "source": name.partition(":")[0]}, [reading])
         return writing
 
+    def _note_child(self, name: str, pid: int) -> None:
+        """Remember a child, for the keeper after us."""
+        self._hold(CHILD + name, {"pid": pid, "start": processes.started_at(pid) or 0}, [])
+
     def _reap(self) -> None:
         """Collect every child that ended, the orphans that the kernel gave us too (we are a subreaper)."""
         by_pid = self.children.by_pid()
@@ -152,67 +177,8 @@ class Keeper:
             if child and child.process:
                 child.process.returncode = os.waitstatus_to_exitcode(status)
                 self.children.ended(child, child.process.returncode)
-            elif self.log_writer and pid == self.log_writer.pid:
-                self.log_writer.returncode = os.waitstatus_to_exitcode(status)
-                self.log_writer = None
-                self.log_due = max(time.monotonic(), self.log_started + 0.5)
-
-    # The log writer
-
-    log_writer: subprocess.Popen[bytes] | None = None
-    log_started = log_due = 0.0
-
-    def _start_log(self) -> None:
-        """Start the log writer and hand it every pipe that is held."""
-        self.log_started = time.monotonic()
-        if self.log:
-            self.selector.unregister(self.log)
-            self.log.close()
-        self.log, theirs = wire.pair()
-        self.selector.register(self.log, selectors.EVENT_READ, self._log_says)
-        argv = [
-            self.python,
-            "-m",
-            "webapps.runtime.logwriter",
-            str(self.log_dir),
-            str(theirs.fileno()),
-            str(self.events[0]),
-        ]
-        # Its own last words go to a file: it may outlive us and our terminal.
-        with (self.run_dir / "logwriter.err").open("ab") as words:
-            self.log_writer = subprocess.Popen(  # noqa: S603
-                argv,
-                pass_fds=(theirs.fileno(), self.events[0]),
-                env={**self.environment, "PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2])},
-                stdin=subprocess.DEVNULL,
-                stdout=words,
-                stderr=words,
-                process_group=0,
-            )
-        theirs.close()
-        for key, held in self.held.items():
-            self._attach(key, held)
-
-    def _attach(self, key: str, held: Held) -> bool:
-        """Hand a pipe to the log writer; False where it does not take it now."""
-        if self.log and key.startswith(PIPE):
-            try:
-                wire.send(self.log, {"attach": key, **held.meta}, held.fds)
-            except OSError:
-                return False  # It has died, and its successor is handed everything; or it has to catch up first.
-        return True
-
-    def _log_says(self, log: Any) -> None:
-        try:
-            received = wire.receive(log)
-        except OSError:
-            received = None
-        if received is None:
-            self.selector.unregister(log)
-            log.close()
-            self.log = None
-        elif "done" in received[0]:
-            self._drop(received[0]["done"])
+            else:
+                self.log.reaped(pid, os.waitstatus_to_exitcode(status))
 
     def _note(self, level: str, text: str) -> None:
         event = {"file": "messages", "source": "keeper", "level": level, "text": text[:3000]}
@@ -261,11 +227,12 @@ class Keeper:
     def _hold(self, key: str, meta: dict[str, Any], fds: list[int]) -> None:
         self._drop(key)
         self.held[key] = Held(fds, meta)
-        self._attach(key, self.held[key])
+        self.log.hold(key, self.held[key])
 
     def do_drop(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
         """Close what is held under a key."""
         self._drop(request["key"])
+        self.log.drop(request["key"])
 
     def _drop(self, key: str) -> None:
         held = self.held.pop(key, None)
@@ -303,7 +270,7 @@ class Keeper:
         wire.send(caller, self._pids())
 
     def _pids(self) -> wire.Message:
-        own = {"log": self.log_writer.pid if self.log_writer else 0, "keeper": os.getpid()}
+        own = {"log": self.log.pid, "keeper": os.getpid()}
         return {"children": self.children.pids() | own}
 
     def do_ready(self, _caller: socket.socket, request: wire.Message, _fds: list[int]) -> None:
@@ -331,14 +298,8 @@ class Keeper:
         self._end(lambda name: name == "front", signal.SIGQUIT, hasty)
         self._end(lambda name: name.startswith("zygote:"), signal.SIGTERM, hasty)
         self._end(lambda _name: True, signal.SIGTERM, hasty)
-        log_writer, self.log_writer = self.log_writer, None
-        processes.sweep_others(self.run_dir, {os.getpid(), log_writer.pid if log_writer else 0})
-        if log_writer:
-            log_writer.terminate()
-            try:
-                log_writer.wait(3)
-            except subprocess.TimeoutExpired:
-                log_writer.kill()
+        processes.sweep_others(self.run_dir, {os.getpid(), self.log.pid})
+        self.log.stop()
         processes.sweep(self.run_dir)
 
     def _end(self, chosen: Callable[[str], bool], number: int, hasty: list[int]) -> None:
@@ -357,9 +318,7 @@ class Keeper:
     def _serve_log(self) -> None:
         """Go on taking what the log writer has finished, so that it never waits for us."""
         for key, _events in self.selector.select(0):
-            if key.fileobj is self.log:
-                self._log_says(key.fileobj)
-            elif isinstance(key.fileobj, int):
+            if self.log.is_at(key.fileobj) or isinstance(key.fileobj, int):
                 key.data(key.fileobj)
 
 
@@ -379,7 +338,11 @@ def main() -> int:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     _become_subreaper()
-    return Keeper(config, listeners).serve()
+    run_dir = Path(config["run_dir"])
+    left = takeover.claim(run_dir)
+    if left is None:
+        processes.sweep(run_dir)
+    return Keeper(config, listeners, left).serve()
 
 
 if __name__ == "__main__":

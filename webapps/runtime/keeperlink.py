@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import wire
-from .keeper import SOCKET, Held
+from .held import Held
+from .keeper import SOCKET
 
 
 class KeeperLink:

@@ -57,6 +57,7 @@ class Pipe:
     def __init__(self, fd: int, message: wire.Message) -> None:
         self.fd = fd
         self.key = message["attach"]
+        self.meta = {name: value for name, value in message.items() if name != "attach"}
         self.file = "messages" if message.get("file") == "messages" else "WSGI"
         self.assembler = logs.Assembler()
         if self.file == "messages":

@@ -1,15 +1,17 @@
 """Read what every application prints and write WSGI.log and messages.log: one process, no threads.
 
-``python -m webapps.runtime.logwriter LOG_DIR CONTROL_FD EVENTS_FD``
+``python -m webapps.runtime.logwriter LOG_DIR CONTROL_FD EVENTS_FD PREDECESSOR``
 
 1. On CONTROL_FD (SOCK_SEQPACKET, to the keeper) come pipes:
    ``{"attach": key, "file": "WSGI", "label", "generation", "stream"}`` or
    ``{"attach": key, "file": "messages", "source"}``, each with one descriptor. When a pipe has ended
-   the answer is ``{"done": key}``.
+   the answer is ``{"done": key}``. Besides them comes all else that the keeper holds, ``{"hold": key, "meta"}`` and
+   ``{"drop": key}``, and, after everything, ``{"answer": path}``: the next start asks there (``legacy``).
 2. On EVENTS_FD (a pipe) come lines of JSON, each one write of at most 4096 bytes (``events``):
    ``{"file": "WSGI", "label", "generation", "stream": "stoa", "text"}`` or
    ``{"file": "messages", "source", "level", "text"}``. A text of several lines becomes several lines.
-3. SIGTERM: what is in the pipes is written, and the process leaves. When the keeper has gone it
+3. PREDECESSOR is the process id of another log writer, 0 for none: nothing is read or written before it has ended.
+4. SIGTERM: what is in the pipes is written, and the process leaves. When the keeper has gone it
    leaves after the last pipe has ended, because applications may live longer than the keeper.
 
 An unfinished line (a prompt) is written after a second of silence, ending in ``…``; what follows then
@@ -27,18 +29,16 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from . import logs, wire
+from . import logs
+from .logcontrol import Control
 from .logpages import Pages
 from .logpipes import SLOWED, SLOWED_EVERY, SUSTAINED, TOTAL, Allowance, Pipe, available
 
 READ = 1 << 15
-PACKETS = 64
 # Lines that come one by one are gathered for this long: a wake-up costs more than a line.
 NAP = 0.01
 SILENCE = 1.0
@@ -50,13 +50,11 @@ GRACE = 2.0
 class LogWriter:
     """Read pipes as they come, a bounded piece from each in turn, until there is nothing more to read."""
 
-    def __init__(self, log_dir: Path, control: socket.socket, events: int) -> None:
+    def __init__(self, log_dir: Path, control: socket.socket, events: int, predecessor: int = 0) -> None:
         self.stopping = False
         self._pages = Pages(log_dir)
-        self._control: socket.socket | None = control
         self._events = events
         self._events_rest = b""
-        self._answers: deque[wire.Message] = deque()
         self._pipes: dict[int, Pipe] = {}
         self._keys: dict[str, Pipe] = {}
         self._allowances: dict[str, Allowance] = {}
@@ -66,17 +64,18 @@ class LogWriter:
         self._retry_at = 0.0
         self._now = time.monotonic()
         self._epoll = select.epoll()
-        control.setblocking(False)
         os.set_blocking(events, False)
-        self._epoll.register(control, select.EPOLLIN)
-        self._epoll.register(events, select.EPOLLIN)
+        self._control = Control(control, self._epoll, self._pages, self._attach, self._pipes.values)
+        self._predecessor = _handle_of(predecessor)
+        if self._predecessor >= 0:
+            self._epoll.register(self._predecessor, select.EPOLLIN)
 
     def run(self) -> None:
         """Work until all has ended or SIGTERM comes."""
         with _signals_wake(self._epoll, self._stop) as wakeup:
             self._tick()
-            self._pages.say("info", f"log writer started (process {os.getpid()})")
-            self._pages.flush()
+            if self._predecessor < 0:
+                self._begin()
             while not (self.stopping or self._over()):
                 self._turn(wakeup)
             if self.stopping:
@@ -85,6 +84,18 @@ class LogWriter:
 
     def _stop(self) -> None:
         self.stopping = True
+
+    def _begin(self) -> None:
+        """Read and write from now on; until now nothing but the keeper was heard."""
+        if self._predecessor >= 0:
+            self._epoll.unregister(self._predecessor)
+            os.close(self._predecessor)
+            self._predecessor = -1
+        self._epoll.register(self._events, select.EPOLLIN)
+        for pipe in list(self._pipes.values()):
+            self._listen(pipe)
+        self._pages.say("info", f"log writer started (process {os.getpid()})")
+        self._pages.flush()
 
     def _turn(self, wakeup: int) -> None:
         """Wait for something to happen, and do what there is to do, once."""
@@ -99,7 +110,7 @@ class LogWriter:
         self._give_up_unfinished()
         self._pages.flush()
         self._retry()
-        if ready and not self.stopping:
+        if ready and not self.stopping and not self._control.behind:
             time.sleep(NAP)
 
     def _tick(self) -> None:
@@ -116,7 +127,7 @@ class LogWriter:
 
     def _over(self) -> bool:
         """Say whether everything has ended: the keeper, every pipe, and (or soon) who writes events."""
-        if self._control or self._pipes:
+        if self._control.sock or self._pipes:
             self._leave_at = 0.0
             return False
         self._leave_at = self._leave_at or self._now + GRACE
@@ -127,62 +138,10 @@ class LogWriter:
             self._read(self._pipes[fd], READ)
         elif fd == self._events:
             self._read_events()
-        elif self._control and fd == self._control.fileno():
-            if mask & select.EPOLLOUT:
-                self._send_answers()
-            self._read_control()
-
-    # The keeper
-
-    def _read_control(self) -> None:
-        for _packet in range(PACKETS):
-            try:
-                received = wire.receive(self._control) if self._control else None
-            except BlockingIOError:
-                return
-            except ValueError as error:
-                self._pages.say("warning", f"the keeper sent what is not JSON: {error}")
-                continue
-            except OSError:
-                received = None
-            if received is None:
-                self._lose_keeper()
-                return
-            self._obey(*received)
-
-    def _obey(self, message: Any, fds: list[int]) -> None:
-        if isinstance(message, dict) and isinstance(message.get("attach"), str) and fds:
-            wire.close_all(fds[1:])
-            self._attach(Pipe(fds[0], message))
+        elif fd == self._predecessor:
+            self._begin()
         else:
-            wire.close_all(fds)
-            self._pages.say("warning", f"the keeper sent what is not understood: {message!r:.200}")
-
-    def _lose_keeper(self) -> None:
-        if self._control:
-            self._epoll.unregister(self._control)
-            self._control.close()
-        self._control = None
-        self._pages.say("warning", "the keeper has gone; reading goes on until every application has ended")
-
-    def _tell(self, answer: wire.Message) -> None:
-        self._answers.append(answer)
-        self._send_answers()
-
-    def _send_answers(self) -> None:
-        """Send what the keeper is ready to take; he may be waiting for us just now."""
-        mask = select.EPOLLIN
-        while self._control and self._answers:
-            try:
-                wire.send(self._control, self._answers[0])
-            except BlockingIOError:
-                mask |= select.EPOLLOUT
-                break
-            except OSError:
-                break  # reading will show that he has gone
-            self._answers.popleft()
-        if self._control:
-            self._epoll.modify(self._control, mask)
+            self._control.serve(fd, mask)
 
     # Pipes
 
@@ -198,6 +157,8 @@ class LogWriter:
             self._listen(pipe)
 
     def _listen(self, pipe: Pipe) -> None:
+        if self._predecessor >= 0:
+            return  # It is read by him, for now.
         try:
             self._epoll.register(pipe.fd, select.EPOLLIN)
         except PermissionError:  # a file: it is always ready and has no end to wait for (epoll_ctl(2), EPERM)
@@ -242,7 +203,7 @@ class LogWriter:
     def _finish(self, pipe: Pipe) -> None:
         """Let go of a pipe that has ended, and tell the keeper."""
         self._detach(pipe)
-        self._tell({"done": pipe.key})
+        self._control.tell({"done": pipe.key})
 
     def _detach(self, pipe: Pipe) -> None:
         self._take(pipe, pipe.assembler.end())
@@ -329,8 +290,10 @@ class LogWriter:
 
     def _drain(self) -> None:
         """Read what is in the pipes by now, and no more: somebody may print for ever."""
+        if self._predecessor >= 0:
+            return  # It is his to read.
         deadline = time.monotonic() + DRAIN
-        self._read_control()
+        self._control.read()
         if self._events >= 0:
             self._read_events()
         left = {pipe: available(pipe.fd) for pipe in self._pipes.values()}
@@ -366,6 +329,14 @@ def _signals_wake(epoll: select.epoll, stop: Callable[[], None]) -> Iterator[int
         os.close(writing)
 
 
+def _handle_of(pid: int) -> int:
+    """Return what becomes readable when a process has ended (pidfd_open(2)), -1 where there is none."""
+    try:
+        return os.pidfd_open(pid) if pid else -1
+    except ProcessLookupError:
+        return -1
+
+
 def _raise_file_limit() -> None:
     """Allow as many descriptors as the machine does: an application has two pipes a process."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -374,11 +345,11 @@ def _raise_file_limit() -> None:
 
 def main(argv: list[str]) -> int:
     """Run the log writer; return the exit status."""
-    if len(argv) != 3 or not (argv[1].isdigit() and argv[2].isdigit()):
-        print("usage: python -m webapps.runtime.logwriter LOG_DIR CONTROL_FD EVENTS_FD", file=sys.stderr)
+    if len(argv) != 4 or not all(word.isdigit() for word in argv[1:]):
+        print("usage: python -m webapps.runtime.logwriter LOG_DIR CONTROL_FD EVENTS_FD PREDECESSOR", file=sys.stderr)
         return 2
     _raise_file_limit()
-    LogWriter(Path(argv[0]), socket.socket(fileno=int(argv[1])), int(argv[2])).run()
+    LogWriter(Path(argv[0]), socket.socket(fileno=int(argv[1])), int(argv[2]), int(argv[3])).run()
     return 0
 
 

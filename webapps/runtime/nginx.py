@@ -22,18 +22,24 @@ GENTLE = (1, 27, 4)
 TEST_SECONDS = 60.0
 
 # Run before nginx takes the shell's place, so that a keeper that knows nothing of this can start it again:
-# 1. Workers that outlived their master (a SIGKILL) would go on taking connections with an old configuration;
+# 1. A master that a killed keeper left would start workers again, and remove the new one's socket when it leaves: it
+#    is killed, which its workers do not notice.
+# 2. Workers that outlived their master would go on taking connections with an old configuration;
 #    they are told to finish what they have. Each is known by its title and its working directory.
-# 2. The file of nginx's own socket that such a master leaves would keep the new one from binding it (bind(2),
+# 3. The file of nginx's own socket that such a master leaves would keep the new one from binding it (bind(2),
 #    EADDRINUSE). Only the two that people reach are inherited: this one answers nobody but Stoa.
 START = """\
-for folder in /proc/[0-9]*; do
-    if [ "$folder/cwd" -ef . ]; then
-        title=
-        read -r title < "$folder/cmdline"
-        case $title in "nginx: "*) kill -QUIT "${folder#/proc/}" ;; esac
-    fi
-done 2>/dev/null
+end() {
+    for folder in /proc/[0-9]*; do
+        if [ "$folder/cwd" -ef . ]; then
+            title=
+            read -r title < "$folder/cmdline"
+            case $title in "nginx: $2"*) kill "$1" "${folder#/proc/}" ;; esac
+        fi
+    done 2>/dev/null
+}
+end -KILL master
+end -QUIT ""
 rm -f front/state.sock
 exec "$@"
 """

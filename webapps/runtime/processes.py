@@ -82,7 +82,7 @@ def marked(run_dir: Path) -> list[int]:
     nginx overwrites its own, and is known by its working directory.
     """
     wanted = f"{MARK}={mark_of(run_dir)}".encode()
-    return [pid for pid in _all() if pid != os.getpid() and (_has(pid, wanted) or _is_front(pid, run_dir))]
+    return [pid for pid in _all() if pid != os.getpid() and (_has(pid, wanted) or is_front(pid, run_dir))]
 
 
 def _all() -> Iterable[int]:
@@ -96,7 +96,8 @@ def _has(pid: int, wanted: bytes) -> bool:
         return False
 
 
-def _is_front(pid: int, run_dir: Path) -> bool:
+def is_front(pid: int, run_dir: Path) -> bool:
+    """Say whether this is nginx, master or worker, of this run directory."""
     try:
         return os.readlink(f"/proc/{pid}/cwd") == str(run_dir) and b"nginx" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

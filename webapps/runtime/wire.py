@@ -120,7 +120,17 @@ class short_path:  # noqa: N801
 
 def peer_uid(sock: socket.socket) -> int:
     """Ask the kernel which user holds the other end."""
-    return int(struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
+    return _peer(sock)[1]
+
+
+def peer_pid(sock: socket.socket) -> int:
+    """Ask the kernel which process has connected, or listens, at the other end."""
+    return _peer(sock)[0]
+
+
+def _peer(sock: socket.socket) -> tuple[int, int, int]:
+    pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid, gid
 
 
 def check_peer(sock: socket.socket) -> None:

@@ -10,6 +10,7 @@ import os
 import pwd
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapps import firststart
 from webapps.addresses import is_loopback
-from webapps.runtime import processes
+from webapps.runtime import processes, takeover
 from webapps.runtime.nginx import FrontUnavailable, find_nginx
 from webapps.runtime.serving import Serving
 from webapps.runtime.tls import Pair
@@ -34,6 +35,7 @@ PORTAL_THREADS = 8
 GATE_THREADS = 16
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("0.0.0.0", "::")  # noqa: S104
+Address = tuple[str, int]
 # Hand a socket over as systemd does (sd_listen_fds(3)): gunicorn then leaves its path alone when it stops.
 AS_SYSTEMD = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
@@ -61,10 +63,9 @@ class Command(BaseCommand):
         user = self._user()
         self._make_directories(home, user)
         lock = self._lock(home)
-        self._end_what_was_left(home / "run")
         apps = (options["host"], options["port"])
         portal = (options["portal_host"] or options["host"], options["portal_port"])
-        sockets = {"apps": _listen(apps, "--port"), "portal": _listen(portal, "--portal-port")}
+        sockets = self._sockets(home / "run", {"apps": (apps, "--port"), "portal": (portal, "--portal-port")})
         serving = self._serving(home, apps, portal, user)
         self._check_front(serving)
         self._prepare(serving)
@@ -128,6 +129,23 @@ class Command(BaseCommand):
         os.truncate(fd, 0)
         os.write(fd, str(os.getpid()).encode())
         return fd
+
+    def _sockets(self, run_dir: Path, wanted: Mapping[str, tuple[Address, str]]) -> dict[str, socket.socket]:
+        """Listen at both addresses, with the very sockets of a Stoa whose keeper was killed where there is one.
+
+        It serves on until the new one has taken over. Where other addresses cannot be had, maybe because of it, it is
+        ended first.
+        """
+        left = takeover.listeners(run_dir)
+        if left is not None:
+            self.stdout.write("Taking over from a Stoa whose keeper was killed; its applications serve on meanwhile.")
+            try:
+                return {name: _left_at(left, address) or _listen(address, of) for name, (address, of) in wanted.items()}
+            except CommandError:
+                for sock in left:
+                    sock.close()
+        self._end_what_was_left(run_dir)
+        return {name: _listen(address, option) for name, (address, option) in wanted.items()}
 
     def _end_what_was_left(self, run_dir: Path) -> None:
         """End the processes of a Stoa whose keeper was killed."""
@@ -289,7 +307,17 @@ def _names(host: str) -> set[str]:
     return {f"[{name}]" if ":" in name else name for name in names}
 
 
-def _listen(address: tuple[str, int], option: str) -> socket.socket:
+def _left_at(left: list[socket.socket], address: Address) -> socket.socket | None:
+    """Find the socket that listens at an address already."""
+    try:
+        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+    except OSError:
+        return None
+    same = (sock for sock in left if (sock.family, sock.getsockname()) == (found[0], found[4]))
+    return next(same, None)
+
+
+def _listen(address: Address, option: str) -> socket.socket:
     host, port = address
     try:
         family, _kind, _protocol, _name, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
