@@ -8,9 +8,11 @@ import signal
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.test_lifecycle import hello
 from tests.e2e.test_replacement import ASGI_ECHO, ECHO, Asking, failures_of, have_done
@@ -27,14 +29,15 @@ NAMES = {
     "/taken/asgi": (ASGI_ECHO, 2),
     "/taken/more": (ASGI_ECHO, 2),
 }
+SLOW = f"import time\nprint('begun', flush=True)\ntime.sleep(1)\nprint('loaded', flush=True)\n{ECHO}"
 CLOSED = "/taken/closed"
 
 
 @contextlib.contextmanager
-def applications() -> Iterator[Stoa]:
-    """Five applications that run, and one that asks for a sign-in."""
+def applications(wanted: Mapping[str, tuple[str, int]] = NAMES) -> Iterator[Stoa]:
+    """Applications that run, and one that asks for a sign-in."""
     with Stoa() as stoa:
-        for name, (source, protocol) in NAMES.items():
+        for name, (source, protocol) in wanted.items():
             stoa.create(name, stoa.write(name[1:], {"app.py": source}), WSGIType=protocol)
             stoa.eventually(f"{name}/")
         stoa.create(CLOSED, stoa.write(CLOSED[1:], hello()), AutheEnabled=32)
@@ -45,9 +48,10 @@ def applications() -> Iterator[Stoa]:
 class Load:
     """Clients that ask all applications on and on, over kept connections and new ones."""
 
-    def __init__(self, stoa: Stoa) -> None:
+    def __init__(self, stoa: Stoa, names: Iterable[str] = tuple(NAMES)) -> None:
         self.stoa = stoa
-        kinds = [(name, kept) for name in NAMES for kept in (True, False)]
+        self.names = tuple(names)
+        kinds = [(name, kept) for name in self.names for kept in (True, False)]
         self.clients = [Asking(stoa, f"{name}/", at, kept=kept) for at, (name, kept) in enumerate(kinds)]
         self.stopping = threading.Event()
         self.refused: Counter[int] = Counter()
@@ -78,7 +82,7 @@ class Load:
         """Have every request answered once."""
         assert failures_of(self.clients) == []
         assert self.refused.keys() == {401}
-        for name in NAMES:
+        for name in self.names:
             posts = (self.stoa.home / "csp" / name[1:] / "posts").read_text().split()
             assert Counter(posts) == Counter(self.posts_of(name))
 
@@ -157,6 +161,27 @@ def test_a_second_kill_in_the_middle_of_it_loses_nothing_either() -> None:
             wait_for(partial(have_gone, left), 60, lambda: words_of(left))
             load.goes_on()
         load.check()
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_newcomer_that_was_ready_when_nobody_heard_it_loses_nothing(heard: bool) -> None:
+    name = "/taken/slow"
+    with applications({name: (SLOW, 1)}) as stoa:
+        with Load(stoa, [name]) as load:
+            stoa.command("webapp", "reload", name)
+            wait_for(lambda: printed(stoa, name).count("begun") == 2, 10)
+            wait_for(lambda: not heard or stoa.fact(name).get("generation") == 2, 10)
+            left = everybody(stoa)
+
+            stoa.kill()
+            wait_for(lambda: printed(stoa, name).count("loaded") == 2, 10)
+            load.goes_on()
+            stoa.start()
+
+            wait_for(partial(have_gone, left), 60, lambda: words_of(left))
+            load.goes_on()
+        load.check()
+        assert stoa.status()[name]["generation"] == 2
 
 
 def begin_to_start(stoa: Stoa) -> subprocess.Popen[bytes]:

@@ -445,6 +445,16 @@ def test_when_the_keeper_has_gone_it_hands_over_all_that_he_held(keeper: Keeper,
     wire.close_all([reading, kept, writing, *(fd for held in left.held.values() for fd in held.fds)])
 
 
+def test_where_it_cannot_answer_the_next_start_it_says_so_and_goes_on(keeper: Keeper) -> None:
+    assert keeper.control
+    keeper.expect_starts(1)
+    (keeper.log_dir / "file").touch()
+    wire.send(keeper.control, {"answer": str(keeper.log_dir / "file" / legacy.SOCKET)})
+    keeper.expect_message("nothing can be taken over")
+    os.write(keeper.pipe(), b"goes on\n")
+    keeper.expect("goes on")
+
+
 def test_a_successor_reads_nothing_before_its_predecessor_has_ended(keeper: Keeper) -> None:
     writing = keeper.pipe()
     predecessor, process = keeper.pid, keeper.process

@@ -58,8 +58,9 @@ class Adoption:
             return
         application = self._application(meta["app"], meta["label"])
         # One that an earlier keeper left is replaced: what is wished now is an edition further.
-        application.edition = max(application.edition, meta["edition"] + bool(meta.get("left")))
-        application.why = LEFT if meta.get("left") else application.why
+        left = bool(meta.get("left")) and not meta["leaving"]
+        application.edition = max(application.edition, meta["edition"] + left)
+        application.why = LEFT if left else application.why
         spec = AppSpec.from_dict(meta["spec"])
         worker = Worker(key, meta["pid"], meta["start"], lifetime=meta["lifetime"])
         page = self.held.get(f"gauge:{key}")

@@ -84,9 +84,16 @@ class Control:
         if isinstance(words.get("drop"), str):
             self._legacy.drop(words["drop"])
         elif isinstance(words.get("answer"), str):
-            self._legacy.answer_at(Path(words["answer"]))
+            self._answer_at(Path(words["answer"]))
         else:
             self._pages.say("warning", f"the keeper sent what is not understood: {message!r:.200}")
+
+    def _answer_at(self, path: Path) -> None:
+        try:
+            self._legacy.answer_at(path)
+        except OSError as error:
+            words = f"after a kill of the keeper nothing can be taken over: {path} cannot be bound ({error.strerror})"
+            self._pages.say("error", words)
 
     def _left_pipes(self) -> Iterator[tuple[str, Held]]:
         """Return the pipes that are read, once all that the keeper has said is heard."""
