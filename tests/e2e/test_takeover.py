@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -19,9 +20,10 @@ from tests.e2e.test_replacement import ASGI_ECHO, ECHO, Asking, failures_of, hav
 from tests.serving import Stoa, free_port
 from tests.waiting import wait_for
 from webapps.runtime import processes
-from webapps.runtime.logs import read_tail
 
-PRINTING = ECHO.replace("note(body)\n    answer", "note(body)\n    print(body.split(b' ')[0].decode())\n    answer")
+PRINTING = ECHO.replace(
+    "note(body)\n    answer", "note(body)\n    print(body.split(b' ')[0].decode()) if body else None\n    answer"
+)
 NAMES = {
     "/taken/wsgi": (ECHO, 1),
     "/taken/printing": (PRINTING, 1),
@@ -112,9 +114,8 @@ def running(stoa: Stoa) -> dict[str, list[int]]:
 
 
 def printed(stoa: Stoa, name: str) -> list[str]:
-    """Return the lines that an application printed, the empty ones apart."""
-    lines = read_tail(stoa.home / "log" / "WSGI.log", label=name, lines=10_000).lines
-    return [line.text for line in lines if line.stream == "out" and line.text]
+    """Return the words that an application printed, each on a line of its own."""
+    return re.findall(rf"^\S+ {name} g\d+ out (.+)$", stoa.logged("WSGI"), re.MULTILINE)
 
 
 def all_replaced(stoa: Stoa, before: dict[str, list[int]]) -> bool:
