@@ -69,11 +69,22 @@ class Stoa:
             processes.sweep(self.run_dir)
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self) -> None:
+    def replace(self) -> None:
+        """Start another one, which takes over from this one."""
+        before = self.process
+        assert before
+        listener = self.listener
+        self.start("--replace")
+        before.wait(10)
+        listener.join(10)
+        assert before.stdout
+        before.stdout.close()
+
+    def start(self, *more: str) -> None:
         """Start and wait until it says that it is ready."""
         self.output = []
         self.process = subprocess.Popen(
-            [*self.manage("serve"), "--port", str(self.port), "--portal-port", str(self.portal_port)],
+            [*self.manage("serve"), "--port", str(self.port), "--portal-port", str(self.portal_port), *more],
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

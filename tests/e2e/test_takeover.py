@@ -144,6 +144,27 @@ def test_no_request_is_lost_when_the_keeper_is_killed_and_stoa_is_started_again(
         assert processes.marked(stoa.run_dir) == []
 
 
+def test_no_request_is_lost_when_another_one_replaces_the_stoa_that_runs() -> None:
+    with applications() as stoa:
+        with Load(stoa) as load:
+            load.goes_on()
+            before, left = running(stoa), everybody(stoa)
+
+            stoa.replace()
+
+            wait_for(partial(all_replaced, stoa, before), 60, lambda: f"{before} {running(stoa)}")
+            wait_for(partial(have_gone, left), 60, lambda: words_of(left))
+            load.goes_on()
+        load.check()
+
+
+def test_replacing_nobody_is_starting() -> None:
+    with Stoa() as stoa:
+        assert stoa.stop() == 0
+        stoa.start("--replace")
+        assert stoa.get("/").status == 404
+
+
 def test_a_second_kill_in_the_middle_of_it_loses_nothing_either() -> None:
     with applications() as stoa:
         with Load(stoa) as load:

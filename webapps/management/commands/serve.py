@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pwd
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "ru
 USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
+# The keeper that is replaced is gone after so many seconds.
+KEEPER_ENDS = 5.0
 # More than can wait for a password to be checked (portal.gate.passwords.MOST): the others are never kept waiting.
 GATE_THREADS = 16
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -56,18 +59,23 @@ class Command(BaseCommand):
         parser.add_argument("--portal-host", help="address of the portal (default: as --host)")
         parser.add_argument("--portal-port", type=_port, default=8080, help="port of the portal (default: %(default)s)")
         parser.add_argument("--home", help="directory of all of Stoa's data (default: STOA_HOME, else var)")
+        parser.add_argument(
+            "--replace",
+            action="store_true",
+            help="take over from the Stoa that runs with this home, for an upgrade: no request is lost",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, then become the keeper. Each step that cannot be taken ends in one line and status 1."""
         home = Path(settings.STOA_HOME)
         user = self._user()
         self._make_directories(home, user)
-        lock = self._lock(home)
+        lock = self._lock(home, replace=options["replace"])
         apps = (options["host"], options["port"])
         portal = (options["portal_host"] or options["host"], options["portal_port"])
         sockets = self._sockets(home / "run", {"apps": (apps, "--port"), "portal": (portal, "--portal-port")})
         serving = self._serving(home, apps, portal, user)
-        self._check_front(serving)
+        self._check_front(serving.nginx)
         self._prepare(serving)
         self._become_keeper(serving, lock, sockets)
 
@@ -117,18 +125,28 @@ class Command(BaseCommand):
             for name in USERS:
                 os.chown(home / name, account.pw_uid, account.pw_gid)
 
-    def _lock(self, home: Path) -> int:
+    def _lock(self, home: Path, *, replace: bool) -> int:
         fd = os.open(home / "run" / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(fd):
             pid = os.read(fd, 20).decode().strip()
-            raise CommandError(
-                f"Stoa is running already with the home {home} (process {pid}); stop it or choose another with --home"
-            ) from None
+            if not (replace and self._end_keeper(fd, int(pid))):
+                raise CommandError(
+                    f"Stoa is running already with the home {home} (process {pid}); stop it, take over from it with "
+                    "--replace, or choose another with --home"
+                )
+            os.lseek(fd, 0, os.SEEK_SET)
         os.truncate(fd, 0)
         os.write(fd, str(os.getpid()).encode())
         return fd
+
+    def _end_keeper(self, lock: int, pid: int) -> bool:
+        """Kill the keeper that runs; all else serves on and is taken over. Say whether its lock is ours then."""
+        # Nothing that can be wrong with us is found out when it is too late.
+        self._check_settings()
+        self._check_front(os.environ.get("STOA_NGINX", ""))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return processes.wait_until(lambda: _locked(lock), KEEPER_ENDS)
 
     def _sockets(self, run_dir: Path, wanted: Mapping[str, tuple[Address, str]]) -> dict[str, socket.socket]:
         """Listen at both addresses, with the very sockets of a Stoa whose keeper was killed where there is one.
@@ -179,9 +197,9 @@ class Command(BaseCommand):
             raise CommandError(problem)
         return pair
 
-    def _check_front(self, serving: Serving) -> None:
+    def _check_front(self, binary: str) -> None:
         try:
-            find_nginx(serving.nginx)
+            find_nginx(binary)
         except FrontUnavailable as error:
             raise CommandError(str(error)) from None
 
@@ -284,6 +302,15 @@ class Command(BaseCommand):
             *("--forwarded-allow-ips", "*", "--no-control-socket"),
         ]
         return {"name": name, "argv": argv, "environment": environment, "inherit": [f"unix:{name}"]}
+
+
+def _locked(fd: int) -> bool:
+    """Take the lock that says that a home is in use; say whether nobody else holds it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _in_one_line(message: checks.CheckMessage) -> str:
