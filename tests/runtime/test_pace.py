@@ -130,6 +130,26 @@ def test_when_the_one_is_held_up_the_others_join_in(house: House) -> None:
         assert slow.recv(1) == b"s"
 
 
+def test_one_that_only_waits_for_a_core_is_not_held_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = iter(number * LOOK for number in range(100))
+    monkeypatch.setattr(pace, "_waited_for_a_core", lambda _seat: next(waited))
+    house.rush()
+    with house.client() as slow:
+        house.hold_up_the_one(slow)
+
+        assert house.threads.alone
+        house.go_on.set()
+        assert slow.recv(1) == b"s"
+
+
+def test_how_long_a_thread_waited_for_a_core_is_known(house: House) -> None:
+    seat = house.threads.seats[0]
+    wait_for(lambda: seat.thread and seat.thread.native_id)
+
+    assert 0 < pace._waited_for_a_core(seat) < 60
+    assert pace._waited_for_a_core(type(seat)()) == 0.0
+
+
 def test_after_that_all_serve_for_a_while_and_longer_each_time(house: House) -> None:
     with house.client() as slow:
         for number in range(8):

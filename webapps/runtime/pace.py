@@ -2,14 +2,15 @@
 
 Python runs one thread at a time. Where answers take microseconds, several threads hinder each other more than they
 help: four cost about twice the CPU of one. So in a rush one thread serves alone, and the main thread looks every few
-milliseconds whether it is held up; if so all others join in at once. Runs inside the application's process.
+milliseconds whether it is held up; if so all others join in at once. A thread that only waits for a core of a busy
+machine is not held up: more threads would wait too. Runs inside the application's process.
 """
 
 from __future__ import annotations
 
 import time
 
-from .wsgi_threads import Threads
+from .wsgi_threads import Seat, Threads
 
 # Requests a second from which on one thread serves alone.
 RUSH = 1000
@@ -21,6 +22,15 @@ LOOK = 0.005
 PATIENCE = (1.0, 60.0)
 
 
+def _waited_for_a_core(seat: Seat) -> float:
+    """Return how long (seconds) a thread could have run and did not (sched-stats.rst, the second word); 0: unknown."""
+    try:
+        with open(f"/proc/self/task/{seat.thread.native_id if seat.thread else 0}/schedstat", "rb") as stat:
+            return int(stat.read().split()[1]) / 1e9
+    except (OSError, LookupError, ValueError):
+        return 0.0
+
+
 class Pace:
     """Watch the threads from the main thread."""
 
@@ -29,6 +39,7 @@ class Pace:
         self.served = 0
         self.counted = time.monotonic()
         self.seen = -1
+        self.waited = 0.0
         self.patience = PATIENCE[0]
         self.not_before = 0.0
         self.interval = COUNT[1]
@@ -36,10 +47,14 @@ class Pace:
     def step(self) -> float:
         """Look after the threads; return how long the main thread may wait until the next step."""
         alone = self.threads.alone
-        if alone is not None and alone.connection is not None and alone.served == self.seen:
-            self.threads.serve_together()
-            self.not_before = time.monotonic() + self.patience
-            self.patience = min(self.patience * 2, PATIENCE[1])
+        if alone is not None:
+            waited = _waited_for_a_core(alone)
+            busy = alone.connection is not None and alone.served == self.seen
+            if busy and waited - self.waited < LOOK / 2:
+                self.threads.serve_together()
+                self.not_before = time.monotonic() + self.patience
+                self.patience = min(self.patience * 2, PATIENCE[1])
+            self.waited = waited
         self.seen = alone.served if alone else -1
         self._count()
         return LOOK if self.threads.alone else self.interval
