@@ -61,7 +61,7 @@ class Adoption:
         page = self.held.get(f"gauge:{key}")
         worker.gauge = Gauge(page.fds[0]) if page else None
         leaving = meta["leaving"] or not meta["ready"]
-        generation = Key(spec.revision, meta["python"], meta["edition"])
+        generation = Key(spec.revision, meta["python"], meta["edition"], meta.get("user", ""))
         instance = self._instance(application, generation, spec, leaving=leaving)
         self.fleet.crew.adopt(application, instance, worker)
         instance.target = max(least(spec), len(instance.workers))
