@@ -311,6 +311,7 @@ def test_it_creates_a_namespace_in_upper_case() -> None:
         ("database_url", "nonsense", "Give a URL"),
         ("roots", "/etc", "operating system"),
         ("os_user", "nobody-of-that-name", "no user"),
+        ("os_user", "root", "may do everything"),
     ],
 )
 def test_it_names_the_cause_at_the_namespaces_field(namespace: Namespace, field: str, value: str, words: str) -> None:

@@ -65,6 +65,7 @@ def spec_of(webapp: WebApp, allowed: int) -> AppSpec:
         python_path=tuple(validators.lines(webapp.python_path)),
         environment=_environment(webapp),
         interpreter=webapp.namespace.interpreter,
+        os_user=webapp.namespace.os_user,
         debug=webapp.debug,
         open=webapp.is_open(allowed),
         health_path=webapp.health_path,

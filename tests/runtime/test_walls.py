@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 
 from webapps.runtime.confines import Confines, cover
+from webapps.runtime.owners import Owners
 from webapps.runtime.ownroot import in_order, way
 from webapps.runtime.spec import AppSpec, Protocol
 from webapps.runtime.wallreport import report
@@ -93,8 +95,8 @@ def spec(number: int, directory: Path, **more: object) -> AppSpec:
 
 
 def confines_of(home: Path, *specs: AppSpec) -> Confines:
-    confines = Confines(home, "", lambda: specs)
-    confines._means = Means(mounts=True, uid=1000)
+    confines = Confines(home, Owners(""), lambda: specs)
+    confines._means = {os.geteuid(): Means(mounts=True, uid=1000)}
     return confines
 
 
@@ -102,7 +104,7 @@ def test_an_application_is_reached_through_links_and_others_are_not(tmp_path: Pa
     (tmp_path / "v1" / "app").mkdir(parents=True)
     (tmp_path / "current").symlink_to("v1")
     own, other = spec(1, tmp_path / "current" / "app"), spec(2, tmp_path / "other")
-    wished = confines_of(tmp_path / "home", own, other).confinement(own)
+    wished = confines_of(tmp_path / "home", own, other).confinement(own, None)
 
     assert str(tmp_path / "current") in wished.read
     assert str(tmp_path / "v1" / "app") in wished.write
@@ -116,7 +118,7 @@ def test_the_parent_is_reached_when_it_is_its_own(tmp_path: Path, alone: bool, r
     for name in ("site/one", "site/two"):
         (tmp_path / name).mkdir(parents=True)
     specs = [spec(1, tmp_path / "site" / "one"), spec(2, tmp_path / "site" / "two")]
-    wished = confines_of(tmp_path / "home", *specs[: 1 if alone else 2]).confinement(specs[0])
+    wished = confines_of(tmp_path / "home", *specs[: 1 if alone else 2]).confinement(specs[0], None)
 
     assert (str(tmp_path / "site") in wished.write) is reached
 
@@ -130,7 +132,7 @@ def test_a_database_is_reached_at_its_file_or_its_socket(tmp_path: Path) -> None
     }
     for url, (written, read) in urls.items():
         own = spec(1, tmp_path / "app", environment={"DATABASE_URL": url})
-        wished = confines_of(tmp_path / "home", own).confinement(own)
+        wished = confines_of(tmp_path / "home", own).confinement(own, None)
         assert not written or written in wished.write, url
         assert not read or read in wished.read, url
 
@@ -138,7 +140,7 @@ def test_a_database_is_reached_at_its_file_or_its_socket(tmp_path: Path) -> None
 def test_temporary_directories_belong_to_an_application_and_go_with_it(tmp_path: Path) -> None:
     own = spec(7, tmp_path / "app")
     confines = confines_of(tmp_path, own)
-    private = Path(confines.confinement(own).private)
+    private = Path(confines.confinement(own, None).private)
     (private / "tmp" / "left").touch()
 
     confines.forget(7)
@@ -150,9 +152,9 @@ def test_temporary_directories_belong_to_an_application_and_go_with_it(tmp_path:
 def test_a_thousand_that_start_look_at_a_thousand_once(tmp_path: Path) -> None:
     specs = [spec(number, tmp_path / str(number)) for number in range(1000)]
     confines = confines_of(tmp_path / "home", *specs)
-    confines.confinement(specs[0])
+    confines.confinement(specs[0], None)
     first = confines.neighbours
 
-    confines.confinement(specs[999])
+    confines.confinement(specs[999], None)
 
     assert confines.neighbours is first

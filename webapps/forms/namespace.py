@@ -26,7 +26,8 @@ HELP = {
     "Stored with its password: prefer a secret variable DATABASE_URL where others read this page.",
     "environment": "Names with values for all its applications. A secret’s value is never shown again.",
     "roots": "Directories below which its applications may live, one to a line. Administrators may use any.",
-    "os_user": "Kept, and does not act yet: its processes run as the user that Stoa runs as, or STOA_USER.",
+    "os_user": "Whom its processes run as and its data belongs to. Acts when root has started Stoa. "
+    "Blank: STOA_USER, or the user that Stoa runs as.",
     "limits": "Of each process, one to a line: memory: 512 MB, temporary directory: 256 MB, open files: 1000, "
     "processes: 200, nice: 5. A directory beyond its own: reach: /srv/data. "
     "Blank: 8192 open files, 512 processes and threads, temporary files on disk without a limit.",
@@ -96,9 +97,11 @@ class NamespaceForm(Careful):
         user = str(self.cleaned_data["os_user"])
         if user:
             try:
-                pwd.getpwnam(user)
+                account = pwd.getpwnam(user)
             except (KeyError, ValueError):
                 raise ValidationError(f"This machine has no user {user}. Give one that it has.") from None
+            if account.pw_uid == 0:
+                raise ValidationError(f"{user} may do everything on this machine. Give a user who may do little.")
         return user
 
 

@@ -68,7 +68,7 @@ class Adoption:
         # It may have said ready to nobody; by its first heartbeat it accepts requests.
         worker.ready = meta["ready"] or bool(worker.gauge and worker.gauge.last_beat)
         leaving = meta["leaving"] or not worker.ready
-        generation = Key(spec.revision, meta["python"], meta["edition"])
+        generation = Key(spec.revision, meta["python"], meta["edition"], meta.get("user", ""))
         instance = self._instance(application, generation, spec, leaving=leaving)
         self.fleet.crew.adopt(application, instance, worker)
         instance.target = max(least(spec), len(instance.workers))

@@ -29,7 +29,7 @@ class Child:
     environment: dict[str, str]
     inherit: list[str] = field(default_factory=list)
     again: bool = True
-    as_user: bool = False
+    as_user: bool | str = False
     stopped: bool = False
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -97,15 +97,15 @@ class Children:
         try:
             child.process = self._spawn(child, fds)
             self.room.started(child.name, child.process.pid)
-        except OSError as error:
+        except (OSError, KeyError) as error:  # KeyError: its account has gone.
             self.room.note("error", f"{child.name} cannot be started: {error}")
             self._again_later(child)
         finally:
             wire.close_all(fds.values())
 
     def _spawn(self, child: Child, fds: dict[str, int]) -> subprocess.Popen[bytes]:
-        output = self.room.output(child.name)
         environment = {**self.room.environment, **child.environment, **self._own(child)}
+        output = self.room.output(child.name)
         try:
             return subprocess.Popen(  # noqa: S603
                 [_filled(word, fds) for word in child.argv],
@@ -123,20 +123,25 @@ class Children:
 
     def _own(self, child: Child) -> dict[str, str]:
         """Give a child that runs as STOA_USER that account's own directory and name instead of root's."""
-        if not (self.room.user and child.as_user):
-            return {}
-        account = pwd.getpwnam(self.room.user)
-        return {"HOME": account.pw_dir, "USER": self.room.user, "LOGNAME": self.room.user}
+        user = self._user(child)
+        return {"HOME": pwd.getpwnam(user).pw_dir, "USER": user, "LOGNAME": user} if user else {}
+
+    def _user(self, child: Child) -> str:
+        """Return the account that a child names, or STOA_USER where it is for whoever that is; "" is our own."""
+        if os.geteuid():
+            return ""
+        return child.as_user if isinstance(child.as_user, str) else (self.room.user if child.as_user else "")
 
     def _identity(self, child: Child) -> dict[str, Any]:
-        """Run front, zygotes and installers as STOA_USER, where Stoa was started as root."""
-        if not (self.room.user and child.as_user):
+        """Run front, zygotes and installers as STOA_USER or as a namespace's own, where Stoa was started as root."""
+        user = self._user(child)
+        if not user:
             return {}
-        account = pwd.getpwnam(self.room.user)
+        account = pwd.getpwnam(user)
         return {
             "user": account.pw_uid,
             "group": account.pw_gid,
-            "extra_groups": os.getgrouplist(self.room.user, account.pw_gid),
+            "extra_groups": os.getgrouplist(user, account.pw_gid),
         }
 
     def by_pid(self) -> dict[int, Child]:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import ownroot, wallreport, walls
+from .owners import Owners, own
 from .spec import AppSpec, Protocol
 
 # The system's libraries, programs and settings, the sockets of its services, and what Python asks of the kernel.
@@ -42,49 +43,57 @@ KNOWN_FOR = 10.0
 GONE = "gone-"
 
 
+Account = pwd.struct_passwd | None
+
+
 class Confines:
     """Say for each worker what it may reach."""
 
-    def __init__(self, home: Path, user: str, others: Callable[[], Iterable[AppSpec]]) -> None:
+    def __init__(self, home: Path, owners: Owners, others: Callable[[], Iterable[AppSpec]]) -> None:
         self.home = Path(os.path.realpath(home))
-        self.account = pwd.getpwnam(user) if user else None
+        self.owners = owners
         self.others = others
         self.on = os.environ.get("STOA_WALLS", "1") != "0"
         self.temporary = self.home / "run" / "tmp"
         self.neighbours = Neighbours(self.home)
-        self._means: walls.Means | None = None
+        self._means: dict[int, walls.Means] = {}
 
-    @property
-    def means(self) -> walls.Means:
-        """What the machine permits to the account that applications run as."""
-        if self._means is None:
+    def means(self, account: Account) -> walls.Means:
+        """Return what the machine permits to an account that applications run as."""
+        uid = account.pw_uid if account else os.geteuid()
+        if uid not in self._means:
             read = tuple(path for name in SYSTEM for path in self.neighbours.cover(name))
             hide = (*HIDDEN, *HIDDEN_FROM_ROOT)
-            self._means = ask(self.account, walls.Confinement(read=read, hide=hide, processes=PROCESSES))
-        return self._means
+            self._means[uid] = ask(account, walls.Confinement(read=read, hide=hide, processes=PROCESSES))
+        return self._means[uid]
 
     def report(self) -> list[dict[str, Any]]:
         """Return which walls hold, for the status."""
-        means = self.means if self.on else walls.Means()
+        user = self.owners.user
+        means = self.means(pwd.getpwnam(user) if user else None) if self.on else walls.Means()
         return [dataclasses.asdict(wall) for wall in wallreport.report(means, on=self.on)]
 
     def of(self, spec: AppSpec) -> dict[str, str]:
-        """Return the part of a worker's first environment that carries its confinement."""
-        return {walls.KEY: self.confinement(spec).to_json()} if self.on else {}
+        """Return the part of a worker's first environment that carries its confinement.
 
-    def confinement(self, spec: AppSpec) -> walls.Confinement:
+        Raises OSError where its account is not there.
+        """
+        account = self._account(spec)
+        return {walls.KEY: self.confinement(spec, account).to_json()} if self.on else {}
+
+    def confinement(self, spec: AppSpec, account: Account) -> walls.Confinement:
         """Say what one application may reach and take."""
-        means, bounds = self.means, spec.bounds
+        means, bounds = self.means(account), spec.bounds
         namespace = self.home / "namespaces" / spec.namespace
         self.neighbours = self.neighbours.now(self.others())
-        self._prepare(namespace)
+        self._prepare(namespace, account)
         return walls.Confinement(
             means=means,
             read=tuple(self._readable(spec, namespace)),
-            write=tuple(self._writable(spec, namespace)),
+            write=tuple(self._writable(spec, namespace, account)),
             hide=HIDDEN if means.uid else (*HIDDEN, *HIDDEN_FROM_ROOT),
             shared=walls.SHARED if means.mounts else tuple(self._shared()),
-            private="" if bounds.temporary or not means.mounts else self._private(spec),
+            private="" if bounds.temporary or not means.mounts else self._private(spec, account),
             home=str(namespace / "home"),
             memory=bounds.memory,
             open_files=bounds.open_files or OPEN_FILES,
@@ -93,33 +102,27 @@ class Confines:
             nice=bounds.nice,
         )
 
-    def _prepare(self, namespace: Path) -> None:
+    def _account(self, spec: AppSpec) -> Account:
+        try:
+            return self.owners.of(spec)
+        except KeyError:
+            raise OSError(f"this machine has no user {spec.os_user}") from None
+
+    def _prepare(self, namespace: Path, account: Account) -> None:
         """Make what has to be there, so that nothing else can be put in its place."""
         for name in (*STOAS, "home"):
-            self._make(namespace / name, 0o750)
+            _make(namespace / name, 0o750, account)
 
-    def _private(self, spec: AppSpec) -> str:
+    def _private(self, spec: AppSpec, account: Account) -> str:
         """Make the temporary directories that the processes of an application share."""
         self.temporary.mkdir(mode=0o711, parents=True, exist_ok=True)
         self.temporary.chmod(0o711)
         directory = self.temporary / str(spec.id)
-        self._make(directory, 0o700)
+        own(directory, account)
+        directory.chmod(0o700)
         for name in ownroot.TEMPORARY.values():
-            self._make(directory / name, 0o1777)
+            _make(directory / name, 0o1777, account)
         return str(directory)
-
-    def _make(self, directory: Path, mode: int) -> None:
-        if directory.is_dir():
-            return
-        directory.mkdir(parents=True, exist_ok=True)
-        # Applications may write where it lies: what is changed is the directory, not what they have put in its place.
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            os.fchmod(fd, mode)
-            if self.account:
-                os.fchown(fd, self.account.pw_uid, self.account.pw_gid)
-        finally:
-            os.close(fd)
 
     def forget(self, app_id: int) -> None:
         """Remove what an application has left in its temporary directories; that may take a while."""
@@ -149,14 +152,14 @@ class Confines:
         for path in walls.SHARED:
             yield from self.neighbours.cover(path)
 
-    def _writable(self, spec: AppSpec, namespace: Path) -> Iterator[str]:
+    def _writable(self, spec: AppSpec, namespace: Path, account: Account) -> Iterator[str]:
         yield str(namespace)
         directory = os.path.realpath(spec.directory)
         yield directory
         for path in (*spec.bounds.reach, *filter(None, (spec.files.path, self._database(spec)))):
             yield from ownroot.way(path)
         parent = os.path.dirname(directory)
-        if self._is_its_own(parent, directory):
+        if self._is_its_own(parent, directory, account):
             yield parent
 
     def _database(self, spec: AppSpec) -> str:
@@ -166,21 +169,36 @@ class Confines:
         forbidden = not os.path.isabs(unquote(url.path)[1:]) or _within(str(self.home), directory)
         return "" if forbidden or directory in ("/", "/etc", "/usr") else directory
 
-    def _is_its_own(self, parent: str, directory: str) -> bool:
+    def _is_its_own(self, parent: str, directory: str, account: Account) -> bool:
         """Say whether the parent, which is the last on sys.path, holds nothing but this application.
 
         That is so for a project with its settings in a directory of their own, not for a directory of applications.
         """
-        if len(Path(parent).parts) < 3 or parent in ("/var/tmp", *self._homes()):  # noqa: S108
+        if len(Path(parent).parts) < 3 or parent in ("/var/tmp", *_homes(account)):  # noqa: S108
             return False
         csp = str(self.home / "csp")
         if _within(str(self.home), parent) or (_within(parent, str(self.home)) and not _within(parent, csp)):
             return False
         return parent != csp and self.neighbours.none_below(parent, directory)
 
-    def _homes(self) -> tuple[str, ...]:
-        """Name the directories in which people keep all sorts of things."""
-        return (os.path.expanduser("~"), self.account.pw_dir if self.account else "/root")
+
+def _homes(account: Account) -> tuple[str, ...]:
+    """Name the directories in which people keep all sorts of things."""
+    return (os.path.expanduser("~"), account.pw_dir if account else "/root")
+
+
+def _make(directory: Path, mode: int, account: Account) -> None:
+    if directory.is_dir():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    # Applications may write where it lies: what is changed is the directory, not what they have put in its place.
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(fd, mode)
+        if account:
+            os.fchown(fd, account.pw_uid, account.pw_gid)
+    finally:
+        os.close(fd)
 
 
 class Neighbours:

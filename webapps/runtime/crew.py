@@ -17,7 +17,7 @@ from .held import PIPE
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .spec import AppSpec
-from .zygotes import Zygote, Zygotes
+from .zygotes import Place, Zygote, Zygotes
 
 # A worker is replaced after its share more or less of Recycle after requests: not all at once.
 JITTER = 0.1
@@ -77,9 +77,9 @@ class Crew:
         os.set_blocking(ready[0], False)
         self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
         try:
-            zygote = self.zygotes.get(instance.key.python)
-            fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
             said, confines = application.said(instance.key), self.confines(instance.spec)
+            zygote = self.zygotes.get(instance.key.place)
+            fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
             zygote.fork(worker.key, _marked(application, instance), confines, said, fds)
         except OSError as error:
             self.forget(worker.key)
@@ -115,6 +115,7 @@ class Crew:
             "label": application.label,
             "spec": instance.spec.to_dict(),
             "python": instance.key.python,
+            "user": instance.key.user,
             "pid": worker.pid,
             "start": worker.start,
             "ready": worker.ready,
@@ -180,7 +181,7 @@ class Crew:
         """Go on without it: its workers serve, and are watched by the kernel's own handles (pidfd_open(2))."""
         self._lose(zygote)
         for key, (application, instance, worker) in list(self.workers.items()):
-            if instance.key.python != zygote.python:
+            if instance.key.place != zygote.place:
                 continue
             if not worker.pid:
                 self.forget(key)
@@ -192,12 +193,12 @@ class Crew:
         self.loop.unwatch(zygote.sock)
         self.zygotes.forget(zygote)
 
-    def lose_dead_zygotes(self) -> list[str]:
-        """Let go of the zygotes that ended before they said hello; return their interpreters."""
+    def lose_dead_zygotes(self) -> list[Place]:
+        """Let go of the zygotes that ended before they said hello; return whose they were."""
         dead = self.zygotes.dead()
         for zygote in dead:
             self._lose(zygote)
-        return [zygote.python for zygote in dead]
+        return [zygote.place for zygote in dead]
 
     def adopt_zygotes(self, held: dict[str, dict[str, Any]]) -> None:
         """Speak again to the zygotes that an earlier supervisor started; watch the workers of those that went."""
@@ -205,11 +206,11 @@ class Crew:
             if self.zygotes.adopt(key.removeprefix("unix:"), meta) is None:
                 self.keeper.drop(key)
         for key, (_application, instance, worker) in list(self.workers.items()):
-            if instance.key.python not in self.zygotes.by_python:
+            if instance.key.place not in self.zygotes.by_place:
                 self._watch_pid(key, worker)
 
-    def release_zygotes(self, used: set[str]) -> None:
-        """Have the zygotes leave whose interpreter nothing uses."""
+    def release_zygotes(self, used: set[Place]) -> None:
+        """Have the zygotes leave that nothing uses."""
         for zygote in self.zygotes.release(used):
             self.loop.unwatch(zygote.sock)
 

@@ -22,9 +22,11 @@ from .crowd import Crowd
 from .events import Events
 from .keeperlink import KeeperLink
 from .loop import Loop
+from .owners import Owners
 from .plan import Key, Step, steps
 from .pulse import Pulse
 from .spec import AppSpec
+from .zygotes import Place
 
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
@@ -43,7 +45,8 @@ class Fleet:
         self.keeper = keeper
         self.events = events
         self.applications: dict[int, Application] = {}
-        self.confines = Confines(run_dir.parent, user, self._wishes)
+        self.owners = Owners(user)
+        self.confines = Confines(run_dir.parent, self.owners, self._wishes)
         self.crew = Crew(run_dir, keeper, loop, self, self.confines.of)
         self.loop = loop
         self.caretaker = Caretaker(events)
@@ -68,8 +71,8 @@ class Fleet:
     def tick(self, routed: set[int]) -> None:
         """Take the smallest steps for every application, then look at the clock."""
         now = time.monotonic()
-        for python in self.crew.lose_dead_zygotes():
-            self._zygote_failed(python)
+        for place in self.crew.lose_dead_zygotes():
+            self._zygote_failed(place)
         self.routed = routed
         self.crowd.look(self.applications.values())
         for application in list(self.applications.values()):
@@ -305,20 +308,21 @@ class Fleet:
             times = f"it crashed {application.crashes} times: "
             application.failure = Failure(application.wish_key or instance.key, times + reason)
 
-    def _zygote_failed(self, python: str) -> None:
+    def _zygote_failed(self, place: Place) -> None:
+        python, user = place
         words = (
-            f"the interpreter {python} cannot run Stoa's zygote: CPython 3.10 or later is needed, "
-            "and messages.log has its words"
+            f"the interpreter {python} cannot run Stoa's zygote{f' as {user}' if user else ''}: "
+            "CPython 3.10 or later is needed, and messages.log has its words"
         )
         for application in self.applications.values():
-            if application.newcomer and application.newcomer.key.python == python:
+            if application.newcomer and application.newcomer.key.place == place:
                 for key in list(application.newcomer.workers):
                     self.crew.forget(key)
                 self._newcomer_failed(application, Failure(application.newcomer.key, words))
 
     def _release_zygotes(self) -> None:
-        used = {instance.key.python for app in self.applications.values() for instance in app.instances()}
-        used |= {app.wish_key.python for app in self.applications.values() if app.wish_key}
+        used = {instance.key.place for app in self.applications.values() for instance in app.instances()}
+        used |= {app.wish_key.place for app in self.applications.values() if app.wish_key}
         self.crew.release_zygotes(used)
 
     def _newcomer_failed(self, application: Application, failure: Failure, *, patient: bool = False) -> None:

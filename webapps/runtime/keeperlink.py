@@ -44,6 +44,7 @@ class KeeperLink:
         inherit: Iterable[str] = (),
         *,
         again: bool,
+        user: str = "",
     ) -> dict[str, int]:
         """Have a child started, unless one of that name runs; return the pids by name."""
         return self._pids(
@@ -54,7 +55,7 @@ class KeeperLink:
                 "environment": dict(environment),
                 "inherit": list(inherit),
                 "again": again,
-                "as_user": True,  # All that the supervisor has started works for hosted applications.
+                "as_user": user or True,  # All that the supervisor has started works for hosted applications.
             }
         )
 

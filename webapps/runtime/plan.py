@@ -22,14 +22,21 @@ class Step(enum.Enum):
 
 @dataclass(frozen=True)
 class Key:
-    """What makes one generation differ from another: the row's revision and the interpreter it runs under.
+    """What makes one generation differ from another: the row's revision, the interpreter and the account it runs as.
 
-    ``edition`` counts how often a revision was begun anew: recycled, or its files edited.
+    ``edition`` counts how often a revision was begun anew: recycled, or its files edited. ``user`` is "" where that is
+    the account that all run as.
     """
 
     revision: int
     python: str
     edition: int = 0
+    user: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which zygote forks it."""
+        return self.python, self.user
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ class AppSpec:
     ``id`` is the row's key, ``revision`` rises by one with every save and is the number of the
     generation that serves it. ``environment`` is complete (namespace's, then the application's).
     ``interpreter`` is an absolute path, or "" for the namespace's own virtual environment.
+    ``os_user`` is the account that it runs as where root has started Stoa, "" for the one that all run as.
     ``open`` is whether nobody is ever asked who he is: the front needs no gate.
     """
 
@@ -119,6 +120,7 @@ class AppSpec:
     python_path: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = ""
+    os_user: str = ""
     debug: bool = False
     open: bool = True
     health_path: str = ""

@@ -24,6 +24,7 @@ from .fleet import Fleet
 from .frontkeeper import FrontKeeper
 from .keeperlink import KeeperLink
 from .loop import Loop
+from .owners import own
 from .plan import Key
 from .spec import AppSpec, Protocol, Route, State
 
@@ -147,20 +148,19 @@ class Supervisor:
         if application.wish != spec:  # The rows are read anew after every save; one elsewhere changes nothing here.
             application.wish = spec
             application.crashes, application.retry_at = 0, 0.0
-            self._own_directory(spec.namespace)
+            self._own(spec)
         if spec.protocol is Protocol.FILES:
             application.wish_key = None
         else:
             python = spec.interpreter or self._python(application, spec)
-            application.wish_key = Key(spec.revision, python, application.edition)
+            application.wish_key = Key(spec.revision, python, application.edition, self.fleet.owners.named(spec))
 
-    def _own_directory(self, namespace: str) -> None:
-        """Make the directory in which a namespace's database lies, for an interpreter that is not ours to make."""
-        directory = self.home / "namespaces" / namespace
-        if not directory.exists():
-            directory.mkdir(parents=True)
-            if self.fleet.owner:
-                os.chown(directory, self.fleet.owner.pw_uid, self.fleet.owner.pw_gid)
+    def _own(self, spec: AppSpec) -> None:
+        """Have a namespace's directory, in which its database lies, and see that it is its account's."""
+        try:
+            own(self.home / "namespaces" / spec.namespace, self.fleet.owners.of(spec))
+        except (KeyError, OSError) as error:
+            self.events.say(f"the directory of {spec.namespace} cannot be given to {spec.os_user}: {error}", "error")
 
     def _python(self, application: Application, spec: AppSpec) -> str:
         """Return the interpreter of the namespace's environment, "" while that is being made."""
@@ -188,8 +188,9 @@ class Supervisor:
         self.jobs.add(environment.name)
         argv = [sys.executable, "-m", "webapps.runtime.environments", str(environment.directory), label]
         argv += [requirements] if requirements else []
+        user = self.fleet.owners.of_directory(environment.directory)
         passed = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-        self.keeper.start(f"install:{environment.name}", argv, passed, again=False)
+        self.keeper.start(f"install:{environment.name}", argv, passed, again=False, user=user)
         self.events.say(f"installing into the environment of {environment.name} for {label}")
 
     def _tidy(self) -> None:

@@ -29,13 +29,17 @@ PASSED = (
     "SSL_CERT_DIR",
 )
 
+# An interpreter, and the account that it runs as: "" for the one that all run as.
+Place = tuple[str, str]
+
 
 class Zygote:
     """A connection to one zygote."""
 
-    def __init__(self, name: str, python: str, sock: socket.socket) -> None:
+    def __init__(self, name: str, place: Place, sock: socket.socket) -> None:
         self.name = name
-        self.python = python
+        self.place = place
+        self.python = place[0]
         self.sock = sock
         self.greeted = False
 
@@ -63,56 +67,58 @@ class Zygote:
 
 
 class Zygotes:
-    """Find, start and let go zygotes by the interpreter that they run under."""
+    """Find, start and let go zygotes by the interpreter that they run under and the account that they run as."""
 
     def __init__(self, run_dir: Path, keeper: KeeperLink, watch: Callable[[Zygote], None]) -> None:
         self.directory = run_dir / "zygotes"
         self.keeper = keeper
         self.watch = watch
-        self.by_python: dict[str, Zygote] = {}
+        self.by_place: dict[Place, Zygote] = {}
         self.learnt: dict[str, list[str]] = {}
 
-    def get(self, python: str) -> Zygote:
-        """Return the zygote of an interpreter (absolute path), started if there is none. Raises OSError."""
-        zygote = self.by_python.get(python)
+    def get(self, place: Place) -> Zygote:
+        """Return the zygote of an interpreter (absolute path) and an account, started if need be. Raises OSError."""
+        zygote = self.by_place.get(place)
         if zygote is None:
-            zygote = self._start(python)
+            zygote = self._start(place)
             self._enter(zygote)
-            if python in self.learnt:
-                zygote.preload(self.learnt[python])
+            if zygote.python in self.learnt:
+                zygote.preload(self.learnt[zygote.python])
         return zygote
 
     def learn(self, python: str, modules: list[str]) -> None:
-        """Have an interpreter's zygote import what its applications are seen to use, and remember it."""
+        """Have an interpreter's zygotes import what its applications are seen to use, and remember it."""
         known = self.learnt.get(python, [])
         fresh = [name for name in modules if name not in known]
-        zygote = self.by_python.get(python)
-        if not fresh or zygote is None:
+        zygotes = [zygote for zygote in self.by_place.values() if zygote.python == python]
+        if not fresh or not zygotes:
             return
         self.learnt[python] = known + fresh
         self.keeper.hold(f"learnt:{python}", {"modules": self.learnt[python]})
-        zygote.preload(fresh)
+        for zygote in zygotes:
+            zygote.preload(fresh)
 
-    def _start(self, python: str) -> Zygote:
+    def _start(self, place: Place) -> Zygote:
+        python, user = place
         if not os.access(python, os.X_OK):
             raise OSError(f"there is no Python interpreter at {python}")
-        name = "zygote:" + hashlib.sha256(python.encode()).hexdigest()[:12]
+        name = "zygote:" + hashlib.sha256("\0".join(filter(None, place)).encode()).hexdigest()[:12]
         path = self.directory / f"{name[7:]}.sock"
         listener = wire.listen(path)
-        self.keeper.hold(f"unix:{name}", {"python": python, "path": str(path)}, [listener.fileno()])
+        self.keeper.hold(f"unix:{name}", {"python": python, "user": user, "path": str(path)}, [listener.fileno()])
         listener.close()
         argv = [python, "-I", str(SCRIPT), f"{{fd:unix:{name}}}", _gunicorn()]
-        self.keeper.start(name, argv, environment_for(python), [f"unix:{name}"], again=False)
-        return Zygote(name, python, wire.connect(path))
+        self.keeper.start(name, argv, environment_for(python), [f"unix:{name}"], again=False, user=user)
+        return Zygote(name, place, wire.connect(path))
 
     def _enter(self, zygote: Zygote) -> None:
-        self.by_python[zygote.python] = zygote
+        self.by_place[zygote.place] = zygote
         self.watch(zygote)
 
     def adopt(self, name: str, meta: Mapping[str, str]) -> Zygote | None:
         """Speak again to a zygote that an earlier supervisor started; None where it has gone."""
         try:
-            zygote = Zygote(name, meta["python"], wire.connect(Path(meta["path"])))
+            zygote = Zygote(name, (meta["python"], meta.get("user", "")), wire.connect(Path(meta["path"])))
         except OSError:
             return None
         self._enter(zygote)
@@ -121,24 +127,26 @@ class Zygotes:
 
     def forget(self, zygote: Zygote) -> None:
         """Let go of a zygote that ended."""
-        if self.by_python.get(zygote.python) is zygote:
-            del self.by_python[zygote.python]
+        if self.by_place.get(zygote.place) is zygote:
+            del self.by_place[zygote.place]
         zygote.sock.close()
         self.keeper.stop(zygote.name)
         self.keeper.drop(f"unix:{zygote.name}")
 
-    def release(self, used: set[str]) -> list[Zygote]:
+    def release(self, used: set[Place]) -> list[Zygote]:
         """Have the zygotes that nothing needs leave; return them."""
-        gone = [zygote for python, zygote in self.by_python.items() if python not in used]
+        gone = [zygote for place, zygote in self.by_place.items() if place not in used]
+        pythons = {python for python, _user in used}
         for zygote in gone:
             self.forget(zygote)
-            if self.learnt.pop(zygote.python, None):
+            if zygote.python not in pythons and zygote.python in self.learnt:
+                del self.learnt[zygote.python]
                 self.keeper.drop(f"learnt:{zygote.python}")
         return gone
 
     def dead(self) -> list[Zygote]:
         """Return the zygotes that ended before they said hello: the interpreter cannot run them."""
-        waiting = [zygote for zygote in self.by_python.values() if not zygote.greeted]
+        waiting = [zygote for zygote in self.by_place.values() if not zygote.greeted]
         if not waiting:
             return []
         living = self.keeper.children()

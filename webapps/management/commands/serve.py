@@ -99,12 +99,13 @@ class Command(BaseCommand):
         return user
 
     def _make_directories(self, home: Path, user: str) -> None:
-        umask = os.umask(0o022 if user else 0o027)
+        shared = os.geteuid() == 0  # Other accounts than ours pass through: STOA_USER, and those of namespaces.
+        umask = os.umask(0o022 if shared else 0o027)
         try:
             for name in DIRECTORIES:
                 (home / name).mkdir(parents=True, exist_ok=True)
-            (home / "run").chmod(0o711 if user else 0o700)
-            if user:  # It finds its sockets and its log by their names, and lists nobody else's.
+            (home / "run").chmod(0o711 if shared else 0o700)
+            if shared:  # It finds its sockets and its log by their names, and lists nobody else's.
                 for name in ("log", "run/apps"):
                     (home / name).chmod(0o711)
             self._give(home, user)
