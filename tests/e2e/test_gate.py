@@ -334,6 +334,8 @@ def test_a_method_that_is_switched_off_is_off_within_five_seconds(
         off("allow_unauthenticated", on=True)
     for path, headers in (("open", {}), ("mixed", {}), ("cookie", login)):
         soon(partial(answers, gated, f"/wsgi/{path}/", headers))
+    for path in ("wsgi", "asgi"):
+        soon(lambda path=path: "UnknownUser" not in gated.get(f"/{path}/open/").text)  # The front asks nobody again.
 
 
 def answers(gated: Stoa, path: str, headers: dict[str, str]) -> bool:
