@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 
 # No settings are read, no thread and no process is started, and nothing is opened when these are imported.
+# Not SQLAlchemy: where one application had it loaded ahead and another used more of it, 2.1's cache keys failed there.
 SAFE = tuple(
     """
     flask flask.json werkzeug werkzeug.serving jinja2 jinja2.ext markupsafe itsdangerous click blinker
@@ -24,7 +25,7 @@ SAFE = tuple(
     django django.conf django.core.handlers.wsgi django.core.handlers.asgi django.core.wsgi django.core.asgi
     django.urls django.http django.shortcuts django.template django.template.loader django.views
     django.db django.db.models django.forms django.utils.translation django.db.backends.sqlite3.base
-    sqlalchemy sqlalchemy.orm dateutil dateutil.parser yaml requests urllib3 certifi idna charset_normalizer
+    dateutil dateutil.parser yaml requests urllib3 certifi idna charset_normalizer
     """.split()
 )
 
