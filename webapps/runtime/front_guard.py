@@ -29,9 +29,9 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-#: An application does not answer: a worker of nginx that a reload has replaced may not know yet that it is gone.
 #: What guarded locations set and others read.
 DECLARED = ("stoa_id", "stoa_gate", "stoa_user", "stoa_groups", "stoa_why", "stoa_pass")
+#: An application does not answer: a worker of nginx that a reload has replaced may not know yet that it is gone.
 LOST = "error_page 502 = @stoa_lost;"
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
