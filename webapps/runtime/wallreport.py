@@ -82,7 +82,7 @@ def _count(means: Means) -> str:
     if means.counts:
         return "RLIMIT_NPROC in the user namespace"
     if means.uid == 0:
-        return "the kernel does not count for root; the supervisor ends a crowd. Start Stoa without root or set STOA_USER"
+        return "the kernel does not count root; the supervisor ends crowds. Start Stoa without root or set STOA_USER"
     return _needs_namespaces(means) if not means.mounts else "needs Linux " + ".".join(map(str, COUNTS_PROCESSES))
 
 
