@@ -2,99 +2,28 @@
 
 from __future__ import annotations
 
-import socket
-import tempfile
-import threading
-import time
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.runtime.house import House, ask, opened
 from tests.waiting import wait_for
 from webapps.runtime import pace
-from webapps.runtime.pace import LOOK, PATIENCE, RUSH, Pace
-from webapps.runtime.wsgi_connection import Connection
-from webapps.runtime.wsgi_threads import Threads
-
-
-class Clock:
-    """What pace takes for time."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-class House:
-    """Three threads that answer each byte with itself; an "s" is slow, until the test lets it go."""
-
-    def __init__(self, path: str, clock: Clock) -> None:
-        self.path = path
-        self.clock = clock
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        self.listener.listen(16)
-        self.go_on = threading.Event()
-        self.names: list[str] = []
-        self.troubles: list[str] = []
-        self.threads = Threads(self.listener, 3, self.answer, self.troubles.append)
-        self.threads.open()
-        self.pace = Pace(self.threads)
-
-    def answer(self, connection: Connection) -> bool:
-        data = connection.recv(1)
-        if data == b"s":
-            self.go_on.wait(20)
-        self.names.append(threading.current_thread().name)
-        if data:
-            connection.send(data)
-        return bool(data)
-
-    def client(self) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(20)
-        sock.connect(self.path)
-        return sock
-
-    def rush(self) -> None:
-        """Let a second with many requests go by."""
-        self.threads.seats[0].served += 2 * RUSH
-        self.clock.now += 1
-        self.pace.step()
-
-    def hold_up_the_one(self, slow: socket.socket) -> None:
-        """Have the one that serves alone be busy over two looks."""
-        slow.sendall(b"s")
-        wait_for(lambda: any(seat.connection for seat in self.threads.seats))
-        self.threads.alone = next(seat for seat in self.threads.seats if seat.connection)
-        self.pace.step()
-        self.pace.step()
-
-    def close(self) -> None:
-        self.go_on.set()
-        self.threads.close_the_door()
-        wait_for(lambda: not self.threads.connections)
-        assert self.threads.go_home(time.monotonic() + 10)
-        self.listener.close()
-        assert not self.troubles
+from webapps.runtime.pace import LOOK, PATIENCE
+from webapps.runtime.wsgi_threads import Seat
 
 
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    clock = Clock()
-    monkeypatch.setattr(pace, "time", clock)
-    with tempfile.TemporaryDirectory(prefix="st-") as directory:
-        made = House(f"{directory}/s", clock)
-        try:
-            yield made
-        finally:
-            made.close()
+    with opened(monkeypatch) as made:
+        yield made
 
 
-def ask(sock: socket.socket, byte: bytes = b"q") -> None:
-    sock.sendall(byte)
-    assert sock.recv(1) == byte
+def policy(seat: Seat | None) -> int:
+    assert seat and seat.thread and seat.thread.native_id
+    return os.sched_getscheduler(seat.thread.native_id)
 
 
 def test_all_serve_while_there_is_little_to_do(house: House) -> None:
@@ -145,9 +74,25 @@ def test_one_that_only_waits_for_a_core_is_not_held_up(house: House, monkeypatch
 def test_how_long_a_thread_waited_for_a_core_is_known(house: House) -> None:
     seat = house.threads.seats[0]
     wait_for(lambda: seat.thread and seat.thread.native_id)
+    assert seat.thread
 
-    assert 0 < pace._waited_for_a_core(seat) < 60
+    told = int(Path(f"/proc/self/task/{seat.thread.native_id}/schedstat").read_text().split()[1])
+
+    assert 0 <= pace._waited_for_a_core(seat) - told / 1e9 < 1
     assert pace._waited_for_a_core(type(seat)()) == 0.0
+
+
+def test_the_one_that_serves_alone_does_not_interrupt_the_front(house: House) -> None:
+    wait_for(lambda: all(seat.thread and seat.thread.native_id for seat in house.threads.seats))
+    house.rush()
+    alone = house.threads.alone
+    assert [policy(seat) for seat in house.threads.seats].count(os.SCHED_BATCH) == 1
+    assert policy(alone) == os.SCHED_BATCH
+
+    house.clock.now += 1
+    house.pace.step()
+
+    assert policy(alone) == os.SCHED_OTHER
 
 
 def test_after_that_all_serve_for_a_while_and_longer_each_time(house: House) -> None:

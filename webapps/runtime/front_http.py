@@ -53,6 +53,10 @@ tcp_nopush on;
 keepalive_timeout 75s;
 keepalive_requests 10000;
 large_client_header_buffers 8 16k;
+# Pools of one size with proxy_buffer_size, and the first buffer of a connection within its own pool: the allocator
+# of a static nginx (musl's) gives memory back to the kernel, and takes it again, for each request otherwise.
+connection_pool_size 2k;
+request_pool_size 16k;
 # Each application has a limit of its own; a page of Stoa's takes nothing in.
 client_max_body_size 0;
 client_body_temp_path front/tmp/body;

@@ -3,11 +3,16 @@
 Python runs one thread at a time. Where answers take microseconds, several threads hinder each other more than they
 help: four cost about twice the CPU of one. So in a rush one thread serves alone, and the main thread looks every few
 milliseconds whether it is held up; if so all others join in at once. A thread that only waits for a core of a busy
-machine is not held up: more threads would wait too. Runs inside the application's process.
+machine is not held up: more threads would wait too.
+
+The one that serves alone does not interrupt the front when a request comes (SCHED_BATCH, sched(7)): it runs when the
+front has passed on what there is, and finds several requests at once. Runs inside the application's process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 
 from .wsgi_threads import Seat, Threads
@@ -31,6 +36,11 @@ def _waited_for_a_core(seat: Seat) -> float:
         return 0.0
 
 
+def _schedule(seat: Seat | None, policy: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # Somebody forbids it, or the thread has not begun.
+        os.sched_setscheduler(seat.thread.native_id, policy, os.sched_param(0))  # type: ignore[union-attr,arg-type]
+
+
 class Pace:
     """Watch the threads from the main thread."""
 
@@ -51,7 +61,7 @@ class Pace:
             waited = _waited_for_a_core(alone)
             busy = alone.connection is not None and alone.served == self.seen
             if busy and waited - self.waited < LOOK / 2:
-                self.threads.serve_together()
+                self._end_rush()
                 self.not_before = time.monotonic() + self.patience
                 self.patience = min(self.patience * 2, PATIENCE[1])
             self.waited = waited
@@ -71,6 +81,12 @@ class Pace:
         self.served, self.counted = served, now
         if rush and now >= self.not_before and not self.threads.alone:
             self.threads.serve_alone()
+            _schedule(self.threads.alone, os.SCHED_BATCH)
         elif not rush and self.threads.alone:
-            self.threads.serve_together()
+            self._end_rush()
             self.patience = PATIENCE[0]
+
+    def _end_rush(self) -> None:
+        alone = self.threads.alone
+        self.threads.serve_together()
+        _schedule(alone, os.SCHED_OTHER)

@@ -79,8 +79,6 @@ class EpollWorker(Worker):  # type: ignore[misc]
             return False
         except ClientGone:
             return False
-        if request is None:
-            return False
         if self.gauge is None:
             return Exchange(connection, request, self).run()
         self.gauge.begin()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 
 # How long (seconds) the front may pause within a request that it has begun, and not take what it asked for. nginx
 # gives up on a client that takes nothing for 60 s (send_timeout), so it is nginx that ends such an exchange.
@@ -22,9 +23,13 @@ class ClientGone(ConnectionError):
 
 
 class Connection:
-    """A connection, and how far it has come: ``progress`` counts, ``waiting`` says that the front is waited for."""
+    """A connection, and how far it has come: ``progress`` counts, ``waiting`` says that the front is waited for.
 
-    __slots__ = ("fd", "gone", "progress", "recv", "rest", "sock", "waiting")
+    Whoever has the ``lock`` serves it; ``again`` tells him that more has arrived. ``unsure`` says that something may
+    have arrived unread before the epoll told of it last.
+    """
+
+    __slots__ = ("again", "fd", "gone", "lock", "progress", "recv", "rest", "sock", "unsure", "waiting")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(True)  # An application may have called socket.setdefaulttimeout().
@@ -34,13 +39,30 @@ class Connection:
         self.fd = sock.fileno()
         self.recv = sock.recv
         self.rest = b""
+        self.lock = threading.Lock()
+        self.again = self.unsure = False
         self.gone = False
         self.progress = 0
         self.waiting = False
 
+    def take(self) -> bool:
+        """Read what is there, which may be nothing, into ``rest``; False when the front has closed."""
+        try:
+            self.rest = data = self.recv(GULP, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        if not data:
+            self.gone = True
+            return False
+        if len(data) == GULP:
+            self.unsure = True
+        return True
+
     def more(self) -> bytes:
         """Wait for more and return it. Raises ClientGone."""
-        self.waiting = True
+        self.waiting = self.unsure = True
         try:
             data = self.recv(GULP)
         except OSError as error:
@@ -67,7 +89,7 @@ class Connection:
             self.rest = self.rest[len(taken) :]
             view[: len(taken)] = taken
             return len(taken)
-        self.waiting = True
+        self.waiting = self.unsure = True
         try:
             count = self.sock.recv_into(view)
         except OSError as error:

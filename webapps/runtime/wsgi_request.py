@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from . import guard
-from .wsgi_connection import GULP, Connection
+from .wsgi_connection import Connection
 
 Environ = dict[str, Any]
 
@@ -83,15 +83,9 @@ class Heads:
         self.known: dict[bytes, Environ] = {}
         self.seen: set[int] = set()
 
-    def read(self, connection: Connection) -> Request | None:
-        """Read the next request's head, or None where the front has closed. Raises Refused, ClientGone."""
-        try:
-            data = connection.rest or connection.recv(GULP)
-        except OSError:
-            data = b""
-        if not data:
-            connection.gone = True
-            return None
+    def read(self, connection: Connection) -> Request:
+        """Read the next request's head, of which the beginning is there. Raises Refused, ClientGone."""
+        data = connection.rest
         end = data.find(b"\r\n\r\n")
         while end < 0:
             _check_size(data)

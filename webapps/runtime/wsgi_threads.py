@@ -1,7 +1,8 @@
 """A few threads on one shared epoll: each takes whatever connection has something to say.
 
-EPOLLONESHOT gives a connection to one thread at a time, which hands it back by arming it again; there is no queue
-and no lock between them. Runs inside the application's process.
+The epoll tells of each arrival once (EPOLLET), and to one thread; a connection's lock says whose it is meanwhile. So
+a small exchange costs no epoll_ctl(2), and of many arrivals one thread may take several with one epoll_wait(2).
+Runs inside the application's process.
 """
 
 from __future__ import annotations
@@ -12,11 +13,17 @@ import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from .wsgi_connection import Connection
 
-ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+EDGE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+# The listening socket: whoever has accepted looks again.
+ONCE = select.EPOLLIN | select.EPOLLONESHOT
+ENDS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+# How many arrivals the thread that serves alone takes at a time.
+HANDFUL = 16
 # What accept() says of a connection that went before it came, or of another generation that was faster.
 PASSING = {errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPROTO}
 # What it says of a process or a machine that has no room left; the connection stays in the queue.
@@ -47,6 +54,8 @@ class Threads:
         self.failed = failed
         self.epoll = select.epoll()
         self.connections: dict[int, Connection] = {}
+        #: Arrivals that the epoll has told of and no thread has taken.
+        self.pending: deque[tuple[int, int]] = deque()
         self.seats = [Seat() for _ in range(threads)]
         self.alone: Seat | None = None
         self.together = threading.Event()
@@ -70,6 +79,7 @@ class Threads:
     def serve_together(self) -> None:
         """Let all threads serve."""
         self.alone = None
+        self._give_back()
         self.together.set()
 
     def go_home(self, deadline: float) -> bool:
@@ -105,16 +115,15 @@ class Threads:
             self.failed(f"a thread of the worker ended: {type(error).__name__}: {error}")
 
     def _turn(self, seat: Seat) -> bool:
-        poll, connections, attend = self.epoll.poll, self.connections, self._attend
+        connections, pending, serve = self.connections, self.pending, self._serve
         while True:
-            fd = poll(-1, 1)[0][0]
+            try:
+                fd, events = pending.popleft()
+            except IndexError:
+                fd, events = self._next(seat)
             connection = connections.get(fd)
             if connection is not None:
-                connection.progress += 1
-                seat.connection = connection
-                attend(connection)
-                seat.connection = None
-                seat.served += 1
+                serve(seat, connection, events)
                 if self.alone is not None and self.alone is not seat:
                     self.together.wait()
             elif fd == self.bell:
@@ -122,20 +131,60 @@ class Threads:
             elif fd == self.door:
                 self._let_in()
 
-    def _attend(self, connection: Connection) -> None:
-        """Answer what has been asked; keep the connection or close it."""
+    def _next(self, seat: Seat) -> tuple[int, int]:
+        """Wait for an arrival. Of several the rest is pending, or the other threads' where this one is not alone."""
+        found = self.epoll.poll(-1, HANDFUL if self.alone is seat else 1)
+        if len(found) > 1:
+            self.pending.extend(found[1:])
+            if self.alone is not seat:
+                self._give_back()
+        return found[0]
+
+    def _give_back(self) -> None:
+        """Have the epoll tell once more of what is pending: whoever waits gets it."""
+        while self.pending:
+            try:
+                fd, _events = self.pending.popleft()
+                if fd != self.bell:  # It rings until all have heard it.
+                    self.epoll.modify(fd, ONCE if fd == self.door else EDGE)
+            except (IndexError, OSError):
+                continue  # Another thread was faster; the connection or the door has been closed.
+
+    def _serve(self, seat: Seat, connection: Connection, events: int) -> None:
+        """Answer what has arrived, unless another thread has the connection: that one looks again before it goes."""
+        connection.again = True
+        while connection.again and connection.lock.acquire(False):
+            connection.again = False
+            connection.progress += 1
+            seat.connection = connection
+            kept = self._attend(connection)
+            seat.connection = None
+            seat.served += 1
+            if not kept:
+                return  # Nobody gets the lock any more.
+            if connection.unsure or events & ENDS:
+                connection.unsure = False
+                self.epoll.modify(connection.fd, EDGE)
+                events = 0
+            connection.lock.release()
+
+    def _attend(self, connection: Connection) -> bool:
+        """Answer what has been asked; say whether the connection is kept, else close it."""
         kept = False
         try:
-            while self.answer(connection):
-                if not connection.rest:
-                    kept = True
-                    self.epoll.modify(connection.fd, ONCE)  # From here on it may be another thread's.
-                    return
+            kept = connection.take() and self._answer_all(connection)
         finally:
             if not kept:
                 # Before it is closed: its number may be another's at once.
                 del self.connections[connection.fd]
                 connection.part()
+        return kept
+
+    def _answer_all(self, connection: Connection) -> bool:
+        while connection.rest:
+            if not self.answer(connection):
+                return False
+        return True
 
     def _let_in(self) -> None:
         """Accept one connection and look at the door again, so that several processes share what comes."""
@@ -149,7 +198,7 @@ class Threads:
         else:
             connection = Connection(sock)
             self.connections[connection.fd] = connection
-            self.epoll.register(connection.fd, ONCE)
+            self.epoll.register(connection.fd, EDGE)
         try:
             self.epoll.modify(self.door, ONCE)
         except FileNotFoundError:
