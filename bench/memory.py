@@ -66,11 +66,11 @@ def settled(stoa: Stoa, count: int) -> bool:
 
 def share(stoa: Stoa, seconds: int) -> float:
     """Return what share of a core the supervisor uses while nothing happens."""
-    supervisor = [stoa.pid_of("supervisor")]
+    supervisor = stoa.pid_of("supervisor")
     time.sleep(5)  # What was to be done is done by then.
-    used, began = wrk.cpu(supervisor), time.monotonic()
+    used, began = wrk.ran(supervisor), time.monotonic()
     time.sleep(seconds)
-    return (wrk.cpu(supervisor) - used) / (time.monotonic() - began)
+    return (wrk.ran(supervisor) - used) / (time.monotonic() - began)
 
 
 def print_gains(before: dict[str, float], after: dict[str, float], count: int) -> None:

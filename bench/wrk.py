@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -69,6 +70,15 @@ def cpu(pids: Sequence[int]) -> float:
             fields = stat.read().rpartition(")")[2].split()
         total += int(fields[11]) + int(fields[12])
     return total / TICK
+
+
+def ran(pid: int) -> float:
+    """Return the seconds that the threads of a process have run, to the nanosecond (sched-stats.rst).
+
+    ``cpu`` counts ticks: what wakes once a second for a few milliseconds may meet many of them, or none.
+    """
+    stats = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(stat.read_text().split()[0]) for stat in stats) / 1e9
 
 
 def children(pid: int) -> list[int]:

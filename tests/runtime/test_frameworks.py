@@ -35,6 +35,37 @@ def test_importing_starts_no_thread_and_reads_no_settings() -> None:
     assert run(source).splitlines() == ["1", "False"]
 
 
+def test_flask_has_answered_before_a_worker_needs_it() -> None:
+    source = """
+from webapps.runtime import warm
+import flask
+answered = []
+made = warm._flask
+def seen():
+    application = made()
+    application.after_request(lambda response: answered.append(response.get_data()) or response)
+    return application
+warm._flask = seen
+preloaded.load(['flask'])
+print(answered == [b'warm'] * warm.TIMES)
+"""
+    assert run(source) == "True"
+
+
+def test_what_flask_imports_with_its_first_answer_is_forgotten_with_it(tmp_path: Path) -> None:
+    (tmp_path / "flask.py").write_text("")
+    source = "before = set(sys.modules)\npreloaded.load(['flask'])\npreloaded.unload_shadowed(sys.argv[1:])\n"
+    source += "left = {name for name in set(sys.modules) - before if name.partition('.')[0] in ('flask', 'werkzeug')}\n"
+    source += "print(left)"
+    assert run(source, str(tmp_path)) == "set()"
+
+
+def test_a_flask_that_cannot_answer_is_left_cold(tmp_path: Path) -> None:
+    (tmp_path / "flask.py").write_text("class Flask: pass")
+    source = "sys.path.insert(0, sys.argv[1])\npreloaded.load(['flask'])\nprint('flask' in sys.modules)"
+    assert run(source, str(tmp_path)) == "True"
+
+
 @pytest.mark.parametrize(("name", "kept"), [("django.py", False), ("django/__init__.py", False), ("other.py", True)])
 def test_an_application_with_a_module_of_that_name_gets_its_own(tmp_path: Path, name: str, kept: bool) -> None:
     path = tmp_path / name

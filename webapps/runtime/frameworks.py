@@ -12,6 +12,8 @@ import site
 import sys
 from collections.abc import Iterable
 
+from . import warm
+
 # No settings are read, no thread and no process is started, and nothing is opened when these are imported.
 # Not SQLAlchemy: where one application had it loaded ahead and another used more of it, 2.1's cache keys failed there.
 SAFE = tuple(
@@ -47,6 +49,7 @@ class Preloaded:
                 importlib.import_module(name)
             except Exception:  # noqa: S112
                 continue  # The application that uses it will say what is wrong with it.
+        warm.frameworks()
         self.modules |= {name for name in set(sys.modules) - before if not _is_standard(name)}
 
     def unload_shadowed(self, directories: Iterable[str]) -> None:

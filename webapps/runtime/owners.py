@@ -15,10 +15,11 @@ class Owners:
 
     def __init__(self, user: str) -> None:
         self.user = user
+        self.root = os.geteuid() == 0  # Asked for each application each second.
 
     def named(self, spec: AppSpec) -> str:
         """Return the account that a namespace names for itself, "" where it is the one that all run as."""
-        return spec.os_user if os.geteuid() == 0 and spec.os_user != self.user else ""
+        return spec.os_user if self.root and spec.os_user != self.user else ""
 
     def of(self, spec: AppSpec) -> pwd.struct_passwd | None:
         """Return the account that an application runs as, None for our own. Raises KeyError where there is none."""

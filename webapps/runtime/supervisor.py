@@ -145,7 +145,8 @@ class Supervisor:
                 application.wish = application.wish_key = None
 
     def _wish_for(self, application: Application, spec: AppSpec) -> None:
-        if application.wish != spec:  # The rows are read anew after every save; one elsewhere changes nothing here.
+        # The rows are read anew after every save; one elsewhere changes nothing here.
+        if application.wish is not spec and application.wish != spec:
             application.wish = spec
             application.crashes, application.retry_at = 0, 0.0
             self._own(spec)
