@@ -160,6 +160,12 @@ class Application:
         if self.wish_key:
             self.wish_key = replace(self.wish_key, edition=self.edition)
 
+    @property
+    def begun(self) -> int:
+        """How many requests the processes that serve have begun, as far as was felt."""
+        pulse = self.current.pulse if self.current else None
+        return sum(beat.reading.begun for beat in pulse.beats.values()) if pulse else 0
+
     def instances(self) -> list[Instance]:
         """Every generation that has processes."""
         return [instance for instance in (self.current, self.newcomer, *self.leaving) if instance]

@@ -25,6 +25,7 @@ from .loop import Loop
 from .owners import Owners
 from .plan import Key, Step, steps
 from .pulse import Pulse
+from .rush import Rush
 from .spec import AppSpec
 from .zygotes import Place
 
@@ -51,6 +52,7 @@ class Fleet:
         self.loop = loop
         self.caretaker = Caretaker(events)
         self.crowd = Crowd(events)
+        self.rush = Rush(lambda: processes.below(keeper.children().get("front", 0)))
         self.at_once = os.cpu_count() or 1
         self.starters: set[int] = set()
         self.routed: set[int] = set()
@@ -75,15 +77,18 @@ class Fleet:
             self._zygote_failed(place)
         self.routed = routed
         self.crowd.look(self.applications.values())
+        begun = 0
         for application in list(self.applications.values()):
             if application.rests and not application.leaving:
                 continue  # A thousand may sleep.
             self._mend_socket(application)
             self._deadlines(application, now)
             self.caretaker.look_after(application, now)
+            begun += application.begun
             self._take_steps(application, now)
             if application.listener and application.down:
                 turn_away(application.listener)  # They came while it was starting; the front answers the others.
+        self.rush.look(begun, now)
         self._release_zygotes()
 
     @property

@@ -139,12 +139,13 @@ def end_orphans(parent: int, application: int) -> list[int]:
     (prctl(2)); what the application itself had put in its environment (``HOSTED_AS``) tells whose it is.
     """
     mark = f"{APPLICATION}={application}".encode()
-    found = [pid for orphan in _children(parent) if _has(orphan, mark) for pid in (orphan, *_descendants(orphan))]
+    found = [pid for orphan in _children(parent) if _has(orphan, mark) for pid in (orphan, *below(orphan))]
     _signal_all(found, signal.SIGKILL)
     return found
 
 
-def _descendants(pid: int) -> list[int]:
+def below(pid: int) -> list[int]:
+    """Return the children of a process, and what is below them."""
     found, new = list[int](), _children(pid)
     while new:
         found += new

@@ -1,0 +1,84 @@
+"""The front is scheduled in batches while there is a rush, and as everybody else before and after it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from webapps.runtime.rush import BEGINS, COUNT, ENDS, Rush
+
+
+@pytest.fixture
+def front() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process.pid
+    process.communicate()
+
+
+class Clock:
+    """A rush that is looked at once a second."""
+
+    def __init__(self, *pids: int) -> None:
+        self.rush = Rush(lambda: pids)
+        self.begun, self.now = 0, 100.0
+        self.rush.look(self.begun, self.now)
+
+    def second(self, requests: float, length: float = 1.0) -> None:
+        self.begun += int(requests)
+        self.now += length
+        self.rush.look(self.begun, self.now)
+
+
+def test_it_begins_and_ends_with_the_rush(front: int) -> None:
+    clock = Clock(front)
+    policies = []
+    for requests in (0, BEGINS - 1, BEGINS + 1, ENDS + 1, ENDS - 1, ENDS + 1):
+        clock.second(requests)
+        policies.append(os.sched_getscheduler(front))
+
+    other, batch = os.SCHED_OTHER, os.SCHED_BATCH
+    assert policies == [other, other, batch, batch, other, other]
+
+
+def test_what_was_counted_before_is_no_rush(front: int) -> None:
+    rush = Rush(lambda: [front])
+    rush.look(10**6, 100.0)
+
+    assert not rush.on
+
+
+def test_ticks_that_follow_each_other_closely_are_one_count(front: int) -> None:
+    clock = Clock(front)
+    clock.second(BEGINS, COUNT / 3)
+
+    assert not clock.rush.on
+
+    clock.second(BEGINS, COUNT)
+
+    assert clock.rush.on
+
+
+def test_processes_of_a_front_that_was_reloaded_are_seen_to_and_ended_ones_do_no_harm(front: int) -> None:
+    pids = [2**22 + 1]
+    clock = Clock()
+    clock.rush.front = lambda: pids
+    clock.second(BEGINS + 1)
+    assert clock.rush.on
+    pids.append(front)
+
+    clock.second(BEGINS + 1)
+
+    assert os.sched_getscheduler(front) == os.SCHED_BATCH
+
+
+def test_an_application_that_sleeps_and_counts_less_is_no_rush(front: int) -> None:
+    clock = Clock(front)
+    clock.second(BEGINS + 1)
+    clock.second(-BEGINS)
+
+    assert not clock.rush.on
+    assert os.sched_getscheduler(front) == os.SCHED_OTHER
