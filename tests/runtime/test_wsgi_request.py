@@ -242,12 +242,33 @@ def test_what_is_secret_or_about_a_body_is_not_kept(line: str) -> None:
     assert not heads.known
 
 
+@pytest.mark.parametrize("first", ["GET /reset?token=1 HTTP/1.1", f"GET /{'a' * 300} HTTP/1.1"])
+def test_a_request_line_with_a_query_or_a_long_one_is_not_kept(first: str) -> None:
+    heads = Heads(BASE, "")
+    for _ in range(3):
+        heads.parse(head(first=first))
+
+    assert not heads.lines
+
+
+def test_a_known_request_line_says_another_version_with_the_same_headers() -> None:
+    heads = Heads(BASE, "")
+    for _ in range(3):
+        for version, modern in (("1.1", True), ("1.0", False)):
+            request = heads.parse(head(first=f"GET /one HTTP/{version}"))
+            assert (request.modern, request.closing) == (modern, not modern)
+            assert request.environ["SERVER_PROTOCOL"] == f"HTTP/{version}"
+
+
 def test_what_clients_choose_does_not_fill_the_memory() -> None:
     heads = Heads(BASE, "")
     for number in range(3 * CACHED):
         for _ in range(2):
             heads.parse(head(f"X-Filled-{number}: 1", host=f"Host: filled-{number}"))
 
+        heads.parse(head(first=f"GET /filled/{number} HTTP/1.1"))
+
+    assert 0 < len(heads.lines) <= CACHED
     assert len(heads.known) <= KNOWN and len(heads.seen) <= CACHED and len(wsgi_request.LINES) <= CACHED
     assert len(wsgi_request.KEYS) <= CACHED and len(wsgi_request.HOSTS) <= CACHED
 

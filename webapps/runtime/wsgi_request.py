@@ -81,6 +81,7 @@ class Heads:
         self.base = base
         self.mount = mount
         self.known: dict[bytes, Environ] = {}
+        self.lines: dict[bytes, Environ] = {}
         self.seen: set[int] = set()
 
     def read(self, connection: Connection) -> Request:
@@ -97,14 +98,27 @@ class Heads:
     def parse(self, head: bytes) -> Request:
         """Make a request of a head without its last two CRLF. Raises Refused."""
         first, _, block = head.partition(b"\r\n")
+        line = self.lines.get(first)
+        if line is None:
+            line = self._read_first(first)
         known = self.known.get(block)
-        environ = self.base.copy() if known is None else known.copy()
-        request = Request(environ, _read_request_line(first.decode("latin-1"), environ))
+        environ = (self.base if known is None else known) | line
+        request = Request(environ, environ["SERVER_PROTOCOL"] == "HTTP/1.1")
         if known is None:
             self._read_block(request, block)
-        if not guard.place(environ, self.mount):
-            raise Refused(400, "the path does not begin with the application's name")
         return request
+
+    def _read_first(self, first: bytes) -> Environ:
+        """Understand the request line, and keep it unless it has a query, which may be somebody's secret."""
+        line: Environ = {}
+        _read_request_line(first.decode("latin-1"), line)
+        if not guard.place(line, self.mount):
+            raise Refused(400, "the path does not begin with the application's name")
+        if b"?" not in first and len(first) <= LONGEST_CACHED:
+            if len(self.lines) >= CACHED:
+                self.lines.clear()
+            self.lines[first] = line
+        return line
 
     def _read_block(self, request: Request, block: bytes) -> None:
         environ = request.environ
@@ -175,8 +189,8 @@ def _read_line(line: str) -> tuple[str, str]:
     return found
 
 
-def _read_request_line(line: str, environ: Environ) -> bool:
-    """Take method, path and query; say whether it is HTTP/1.1."""
+def _read_request_line(line: str, environ: Environ) -> None:
+    """Take method, path, query and version."""
     if not (line.isascii() and line.isprintable()) and FORBIDDEN.search(line):
         raise Refused(400, "a control character is in the request line")
     if len(line) > LONGEST_LINE:
@@ -198,7 +212,6 @@ def _read_request_line(line: str, environ: Environ) -> bool:
     environ["SERVER_PROTOCOL"] = version
     environ["PATH_INFO"] = unquote(path, "latin-1") if "%" in path else path
     environ["QUERY_STRING"] = query
-    return version == "HTTP/1.1"
 
 
 def _learn(name: str) -> str:
