@@ -34,7 +34,8 @@ from webapps.runtime.nginx import Binary, find_nginx
 # WSGI Protocol Type of the General tab (webapps/choices.py).
 TYPES = {"wsgi": 1, "asgi": 2}
 CASES = {"wsgi": ("wsgi", WSGI), "flask": ("wsgi", FLASK), "asgi": ("asgi", ASGI)}
-QUIET = 2.0
+# So long (seconds) each server is under load before it counts.
+WARM = 2
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def _of_stoa(stoa: Stoa, name: str) -> Place:
 
 
 def sample(place: Place, seconds: int, connections: int) -> Sample:
-    """Load one server, and count what that costs."""
+    """Load one server, and count what that costs once it has been under load for a moment."""
+    wrk.load(place.url, seconds=WARM, connections=connections)
     before = wrk.cpu(place.front), wrk.cpu(place.application)
     load = wrk.load(place.url, seconds=seconds, connections=connections)
     front, application = wrk.cpu(place.front) - before[0], wrk.cpu(place.application) - before[1]
