@@ -5,11 +5,13 @@ They belong to an ordinary account here, which has no right to look into them ei
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import pwd
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +29,7 @@ from webapps.runtime import processes
 
 OWN = ("keeper", "log", "supervisor", "portal", "gate", "zygote")
 BELOW = ("portal’s worker", "gate’s worker", "passwords")
-SOME_PASSWORD = {"Authorization": "Basic YTpi"}
+ADMIN = {"Authorization": "Basic " + base64.b64encode(b"admin:secret-of-the-test").decode()}
 
 
 def ordinary() -> Stoa:
@@ -41,22 +43,43 @@ def ordinary() -> Stoa:
     return stoa
 
 
+class StoaHidden(StoaOfOne):
+    """A Stoa in a /proc that shows its reader only what he may trace (proc(5), hidepid)."""
+
+    mount = ("mount", "-t", "proc", "-o", "hidepid=2", "proc", "/proc")
+
+    def manage(self, *words: str) -> list[str]:
+        """Run it there."""
+        return ["unshare", "-m", "sh", "-c", f'{" ".join(self.mount)} && exec "$@"', "sh", *super().manage(*words)]
+
+
 @pytest.fixture(scope="module")
 def unwalled() -> Iterator[Stoa]:
     with ordinary() as running:
         for name in ("escape", "neighbour"):
             host(running, name)
         running.create("/door", running.home / "csp" / "escape", AutheEnabled=32)
-        running.eventually("/door/", status=401, headers=SOME_PASSWORD)  # Now what checks passwords runs.
         yield running
 
 
 def own_pids(stoa: Stoa) -> dict[str, int]:
-    """Return the process ids of what is Stoa's own, nginx apart."""
+    """Return the process ids of what is Stoa's own, nginx apart, once all of them run."""
+    found: dict[str, int] = {}
+
+    def run() -> bool:
+        found.update(own_pids_now(stoa))
+        return {*OWN, *BELOW} <= found.keys()
+
+    stoa.eventually("/door/?do=read&with=.", headers=ADMIN)  # What checks passwords is started for the first one.
+    wait_for(run, 20, lambda: f"{found}{stoa.log('messages')}")
+    return found
+
+
+def own_pids_now(stoa: Stoa) -> dict[str, int]:
     found = {name.partition(":")[0]: pid for name, pid in stoa.children().items()}
-    for name in ("portal", "gate"):
-        (found[f"{name}’s worker"],) = children(found[name])
-    (found["passwords"],) = children(found["gate’s worker"])
+    for name, above in (("portal’s worker", "portal"), ("gate’s worker", "gate"), ("passwords", "gate’s worker")):
+        for pid in children(found[above]) if above in found else ():
+            found[name] = pid
     return found
 
 
@@ -148,3 +171,14 @@ def test_nothing_is_left_when_it_is_stopped(unwalled: Stoa) -> None:
         assert unwalled.stop() == 0
         assert processes.marked(unwalled.run_dir) == []
         unwalled.start()
+
+
+def test_where_they_would_not_see_each_other_any_more_they_do_not_keep_to_themselves() -> None:
+    if missing := _missing():
+        pytest.skip(missing)
+    if subprocess.run(["unshare", "-m", *StoaHidden.mount], capture_output=True, timeout=30).returncode:
+        pytest.skip("this machine does not permit another /proc")
+    with StoaHidden(_python()) as stoa:
+        assert stoa.get("/").status == 404
+        found = processes.marked(stoa.run_dir)
+        assert len(found) > len(OWN) and not any(map(keeps_to_itself, found))
