@@ -58,9 +58,7 @@ def test_where_no_wall_keeps_processes_stoas_own_are_kept_and_the_line_does_not_
     (line,) = (wall for wall in report(nothing, own=True) if wall.name == name)
 
     assert not line.holds
-    assert line.words == (
-        "Stoa’s own are kept (PR_SET_DUMPABLE); for those of other applications it needs Landlock (never)"
-    )
+    assert line.words == "Stoa’s own but nginx are kept (PR_SET_DUMPABLE); for the others it needs Landlock (never)"
     assert name in {wall.name for wall in report(dataclasses.replace(nothing, landlock=6), own=True) if wall.holds}
 
 

@@ -74,7 +74,7 @@ def _processes(means: Means, own: bool) -> str:
     if _keeps_processes(means):
         return _both(means)
     needed = f"needs Landlock ({means.why_no_landlock})"
-    return f"Stoa’s own are kept (PR_SET_DUMPABLE); for those of other applications it {needed}" if own else needed
+    return f"Stoa’s own but nginx are kept (PR_SET_DUMPABLE); for the others it {needed}" if own else needed
 
 
 def _signals(means: Means) -> str:
