@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
+from webapps.runtime import seclusion
+
 #: Commands that do without the database, or make it themselves.
 WITHOUT_DATABASE = frozenset(
     {"migrate", "makemigrations", "test", "check", "help", "version", "startapp", "diffsettings", "serve"}
@@ -14,6 +16,7 @@ WITHOUT_DATABASE = frozenset(
 
 def main() -> None:
     """Prepare the database where the command needs it, and run the command."""
+    seclusion.seclude()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "help")
     if command == "serve":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 
 from bench import wrk
@@ -95,6 +96,8 @@ def pss(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup") as rollup:
             return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    except PermissionError:
+        sys.exit("Stoa's own processes show their memory to root alone: start this as root")
     except (OSError, StopIteration):
         return 0
 

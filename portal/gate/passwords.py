@@ -13,10 +13,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from webapps.runtime import processes, seclusion
 
 #: How many checks may wait, in all and from one address; whoever comes then is asked to come again.
 MOST = 12
@@ -41,8 +43,9 @@ BUSY, WRONG = Checked("busy"), Checked("wrong")
 class Passwords:
     """The gate's side: one check at a time, at most so many waiting, the process started again when it ends."""
 
-    def __init__(self, argv: tuple[str, ...] = (sys.executable, "-m", "portal.gate.passwords")) -> None:
-        self.argv = argv
+    def __init__(self, argv: Sequence[str] = ()) -> None:
+        mark = processes.on_command_line(os.environ.get(processes.MARK, ""))
+        self.argv = argv or (sys.executable, *mark, "-m", "portal.gate.passwords")
         self.process: subprocess.Popen[bytes] | None = None
         self.turn = threading.Lock()
         self.count = threading.Lock()
@@ -147,6 +150,7 @@ def checked_by_django(user: str, password: str, address: str) -> Checked:
 
 def main() -> None:
     """Set Django up and answer until nobody can ask any more."""
+    seclusion.seclude()
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")

@@ -139,7 +139,13 @@ def test_no_request_is_lost_when_the_keeper_is_killed_and_stoa_is_started_again(
             wait_for(partial(have_gone, left), 60, lambda: words_of(left))
             load.goes_on()
         load.check()
-        assert Counter(printed(stoa, "/taken/printing")) == Counter(load.posts_of("/taken/printing"))
+        posts = Counter(load.posts_of("/taken/printing"))
+        # The last lines are on their way to the log for a moment (logwriter.NAP).
+        wait_for(
+            lambda: Counter(printed(stoa, "/taken/printing")) == posts,
+            10,
+            lambda: f"{posts - Counter(printed(stoa, '/taken/printing'))} {stoa.log('messages')}",
+        )
         assert stoa.stop() == 0
         assert processes.marked(stoa.run_dir) == []
 

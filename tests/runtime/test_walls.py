@@ -52,6 +52,16 @@ def test_roots_see_each_other_where_there_is_no_landlock() -> None:
     assert "Memory and environment of other processes" in held(dataclasses.replace(means, uid=1000))
 
 
+def test_where_no_wall_keeps_processes_stoas_own_are_kept_and_the_line_does_not_hold() -> None:
+    nothing = Means(why_no_mounts="no", why_no_landlock="never", uid=1000)
+    name = "Memory and environment of other processes"
+    (line,) = (wall for wall in report(nothing, own=True) if wall.name == name)
+
+    assert not line.holds
+    assert line.words == "Stoa’s own but nginx are kept (PR_SET_DUMPABLE); for the others it needs Landlock (never)"
+    assert name in {wall.name for wall in report(dataclasses.replace(nothing, landlock=6), own=True) if wall.holds}
+
+
 def test_python_without_ctypes_has_limits_only() -> None:
     means = Means(why_no_mounts="Python without ctypes", uid=1000, rights=False)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import ownroot, wallreport, walls
+from . import ownroot, seclusion, wallreport, walls
 from .owners import Owners, own
 from .spec import AppSpec, Protocol
 
@@ -71,7 +71,8 @@ class Confines:
         """Return which walls hold, for the status."""
         user = self.owners.user
         means = self.means(pwd.getpwnam(user) if user else None) if self.on else walls.Means()
-        return [dataclasses.asdict(wall) for wall in wallreport.report(means, on=self.on)]
+        own_kept = seclusion.is_secluded()
+        return [dataclasses.asdict(wall) for wall in wallreport.report(means, on=self.on, own=own_kept)]
 
     def of(self, spec: AppSpec) -> dict[str, str]:
         """Return the part of a worker's first environment that carries its confinement.

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from . import seclusion
+
 Say = Callable[[str], None]
 
 
@@ -214,6 +216,7 @@ def now() -> str:
 
 def main() -> int:
     """Install for one application, or only make the environment."""
+    seclusion.seclude()
     directory, label, *requirements = sys.argv[1:]
     done = Environment(Path(directory)).install(label, Path(requirements[0]) if requirements else None)
     return 0 if done else 1

@@ -24,7 +24,7 @@ from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, walls, websockets
+from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, seclusion, walls, websockets
 from .asgi_protocol import AsgiProtocol
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
@@ -264,6 +264,7 @@ def _leave(status: int) -> None:
 
 def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]) -> None:
     os.setsid()
+    seclusion.disclose()
     _reset_signals()
     _redirect(fds["out"], fds["err"])
     os.umask(0o027)

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import processes, takeover, wire
+from . import processes, seclusion, takeover, wire
 from .children import Child, Children, Room
 from .held import CHILD, PIPE, Held
 from .loglink import LogLink
@@ -331,6 +331,7 @@ def _become_subreaper() -> None:
 
 def main() -> int:
     """Hold the sockets that were inherited, and serve."""
+    seclusion.seclude()
     config = json.loads(Path(sys.argv[1]).read_text())
     listeners = {name: int(fd) for name, _, fd in (word.rpartition("=") for word in sys.argv[3:])}
     for fd in [int(sys.argv[2]), *listeners.values()]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from . import legacy, wire
+from . import legacy, processes, wire
 from .held import PIPE, Held
 
 PAUSE = 0.5
@@ -49,7 +49,9 @@ class LogLink:
         self._sock, theirs = wire.pair()
         self.selector.register(self._sock, selectors.EVENT_READ, lambda _sock: self._hear(ended))
         fds = (theirs.fileno(), self.events)
-        argv = [self.python, "-m", "webapps.runtime.logwriter", str(self.log_dir), *map(str, (*fds, predecessor))]
+        mark = processes.on_command_line(environment[processes.MARK])
+        argv = [self.python, *mark, "-m", "webapps.runtime.logwriter", str(self.log_dir)]
+        argv += map(str, (*fds, predecessor))
         # Its own last words go to a file: it may outlive us and our terminal.
         with (self.run_dir / "logwriter.err").open("ab") as words:
             self.process = subprocess.Popen(  # noqa: S603

@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import logs
+from . import logs, seclusion
 from .logcontrol import Control
 from .logpages import Pages
 from .logpipes import SLOWED, SLOWED_EVERY, SUSTAINED, TOTAL, Allowance, Pipe, available
@@ -348,6 +348,7 @@ def main(argv: list[str]) -> int:
     if len(argv) != 4 or not all(word.isdigit() for word in argv[1:]):
         print("usage: python -m webapps.runtime.logwriter LOG_DIR CONTROL_FD EVENTS_FD PREDECESSOR", file=sys.stderr)
         return 2
+    seclusion.seclude()
     _raise_file_limit()
     LogWriter(Path(argv[0]), socket.socket(fileno=int(argv[1])), int(argv[2]), int(argv[3])).run()
     return 0

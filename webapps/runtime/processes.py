@@ -20,6 +20,14 @@ def mark_of(run_dir: Path) -> str:
     return "stoa-" + hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:20]
 
 
+def on_command_line(mark: str) -> list[str]:
+    """Return the words by which a Python of Stoa's own, which keeps its environment to itself, carries the mark.
+
+    Python takes any (``-X``), so that no program has to read them.
+    """
+    return ["-X", f"{MARK}={mark}"] if mark else []
+
+
 def started_at(pid: int) -> int | None:
     """Return when the process started (clock ticks after boot), or None if it is not there or a zombie.
 
@@ -79,20 +87,46 @@ def send_signal(pid: int, start: int, number: int, *, group: bool = False) -> No
 def marked(run_dir: Path) -> list[int]:
     """Find the processes of the Stoa whose run directory this is.
 
-    Each of them was started with ``HOSTED_BY`` in its environment, which its descendants inherit;
-    nginx overwrites its own, and is known by its working directory.
+    Each of them was started with ``HOSTED_BY`` in its environment, which its descendants inherit, and Stoa's own, which
+    show that to root alone, on the command line too; nginx overwrites its own, and is known by its working directory.
     """
     wanted = f"{MARK}={mark_of(run_dir)}".encode()
-    return [pid for pid in _all() if pid != os.getpid() and (_has(pid, wanted) or is_front(pid, run_dir))]
+    return [pid for pid in _all() if pid != os.getpid() and (_carries(pid, wanted) or is_front(pid, run_dir))]
 
 
 def _all() -> Iterable[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
+def _carries(pid: int, wanted: bytes) -> bool:
+    """Say whether a process carries a mark.
+
+    Anybody may write any words on a command line. They count where the process is our own account's and still keeps its
+    environment from us: an editor, or a search for these very words, does not.
+    """
+    words = _words(pid, "environ")
+    if words is None and _is_ours(pid):
+        words = _words(pid, "cmdline")
+    return wanted in (words or ())
+
+
 def _has(pid: int, wanted: bytes) -> bool:
+    return wanted in (_words(pid, "environ") or ())
+
+
+def _words(pid: int, name: str) -> list[bytes] | None:
+    """Return the words of a process's ``environ`` or ``cmdline``, None where we may not read them."""
     try:
-        return wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/{name}").read_bytes().split(b"\0")
+    except PermissionError:
+        return None
+    except OSError:
+        return []  # It has gone.
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
     except OSError:
         return False
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import control, passes, wire
+from . import control, passes, processes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
 from .environments import Environment
@@ -187,7 +187,8 @@ class Supervisor:
     def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
         """Have the keeper start the installer, which goes on whatever happens to us."""
         self.jobs.add(environment.name)
-        argv = [sys.executable, "-m", "webapps.runtime.environments", str(environment.directory), label]
+        mark = processes.on_command_line(processes.mark_of(self.run_dir))
+        argv = [sys.executable, *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
         argv += [requirements] if requirements else []
         user = self.fleet.owners.of_directory(environment.directory)
         passed = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

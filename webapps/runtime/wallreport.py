@@ -19,8 +19,8 @@ class Wall:
     words: str
 
 
-def report(means: Means, *, on: bool = True) -> list[Wall]:
-    """Say which walls hold on this machine, and by what."""
+def report(means: Means, *, on: bool = True, own: bool = False) -> list[Wall]:
+    """Say which walls hold on this machine, and by what; ``own``: Stoa's own processes keep to themselves anyhow."""
     if not on:
         return [Wall("Walls", False, "STOA_WALLS=0 switches them off")]
     return [
@@ -28,7 +28,7 @@ def report(means: Means, *, on: bool = True) -> list[Wall]:
         _by_mounts("Environment read-only", means),
         _by_mounts("Sockets of other applications", means),
         Wall("Stoa’s sockets", means.mounts or (means.peers and means.rights), _stoas_sockets(means)),
-        Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means)),
+        Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means, own)),
         Wall("Signals to other processes", means.landlock >= SCOPES, _signals(means)),
         _by_mounts("Temporary directory of its own", means),
         Wall("Number of processes", means.counts, _count(means)),
@@ -70,8 +70,11 @@ def _keeps_processes(means: Means) -> bool:
     return means.landlock > 0 or (means.mounts and means.uid != 0)
 
 
-def _processes(means: Means) -> str:
-    return _both(means) if _keeps_processes(means) else f"needs Landlock ({means.why_no_landlock})"
+def _processes(means: Means, own: bool) -> str:
+    if _keeps_processes(means):
+        return _both(means)
+    needed = f"needs Landlock ({means.why_no_landlock})"
+    return f"Stoa’s own but nginx are kept (PR_SET_DUMPABLE); for the others it {needed}" if own else needed
 
 
 def _signals(means: Means) -> str:

@@ -201,10 +201,11 @@ def _start(pid: int) -> int:
 
 def main() -> None:
     """Import what instances share, freeze it, serve."""
+    load_package("stoa_runtime", os.path.dirname(os.path.abspath(__file__)))
+    importlib.import_module("stoa_runtime.seclusion").seclude()
     load_package("gunicorn", sys.argv[2])
     for name in ("gunicorn_h1c", "uvloop"):
         load_fast(name, os.path.dirname(sys.argv[2]))
-    load_package("stoa_runtime", os.path.dirname(os.path.abspath(__file__)))
     for name in ("asgi.protocol", "asgi.lifespan", "asgi.parser", "asgi.websocket", "http.wsgi", "arbiter"):
         importlib.import_module(f"gunicorn.{name}")
     for name in ("asyncio", "email", "http.client", "json", "logging", "sqlite3", "ssl", "urllib.request"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import wire
+from . import processes, wire
 from .keeperlink import KeeperLink
 
 SCRIPT = Path(__file__).with_name("zygote.py")
@@ -71,6 +71,7 @@ class Zygotes:
 
     def __init__(self, run_dir: Path, keeper: KeeperLink, watch: Callable[[Zygote], None]) -> None:
         self.directory = run_dir / "zygotes"
+        self.mark = processes.on_command_line(processes.mark_of(run_dir))
         self.keeper = keeper
         self.watch = watch
         self.by_place: dict[Place, Zygote] = {}
@@ -107,7 +108,7 @@ class Zygotes:
         listener = wire.listen(path)
         self.keeper.hold(f"unix:{name}", {"python": python, "user": user, "path": str(path)}, [listener.fileno()])
         listener.close()
-        argv = [python, "-I", str(SCRIPT), f"{{fd:unix:{name}}}", _gunicorn()]
+        argv = [python, *self.mark, "-I", str(SCRIPT), f"{{fd:unix:{name}}}", _gunicorn()]
         self.keeper.start(name, argv, environment_for(python), [f"unix:{name}"], again=False, user=user)
         return Zygote(name, place, wire.connect(path))
 

@@ -39,11 +39,6 @@ GATE_THREADS = 16
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("0.0.0.0", "::")  # noqa: S104
 Address = tuple[str, int]
-# Hand a socket over as systemd does (sd_listen_fds(3)): gunicorn then leaves its path alone when it stops.
-AS_SYSTEMD = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
-    "os.execv(sys.argv[2], sys.argv[2:])"
-)
 
 
 class Command(BaseCommand):
@@ -253,14 +248,12 @@ class Command(BaseCommand):
             **more,
         }
 
+    def _python(self) -> list[str]:
+        """Return the words that start what carries the mark of this home."""
+        return [sys.executable, *processes.on_command_line(processes.mark_of(settings.STOA_HOME / "run"))]
+
     def _supervisor(self) -> dict[str, Any]:
-        argv = [
-            sys.executable,
-            str(settings.BASE_DIR / "manage.py"),
-            "supervisor",
-            "--events-fd",
-            "{fd:events}",
-        ]
+        argv = [*self._python(), str(settings.BASE_DIR / "manage.py"), "supervisor", "--events-fd", "{fd:events}"]
         return {"name": "supervisor", "argv": argv, "environment": self._environment(), "inherit": ["events"]}
 
     def _portal(self, serving: Serving) -> dict[str, Any]:
@@ -294,10 +287,9 @@ class Command(BaseCommand):
     def _gunicorn(
         self, name: str, application: str, words: tuple[str, ...], environment: dict[str, str]
     ) -> dict[str, Any]:
-        """Run gunicorn on the socket that the keeper holds, handed over as systemd does."""
+        """Run gunicorn on the socket that the keeper holds."""
         argv = [
-            *(sys.executable, "-I", "-S", "-c", AS_SYSTEMD, f"{{fd:unix:{name}}}"),
-            *(sys.executable, "-m", "gunicorn", application, *words),
+            *(*self._python(), "-m", "webapps.runtime.ownserver", f"{{fd:unix:{name}}}", application, *words),
             *("--workers", "1", "--graceful-timeout", "10", "--log-level", "warning"),
             *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108
             *("--forwarded-allow-ips", "*", "--no-control-socket"),

@@ -1,0 +1,96 @@
+"""Who is found when somebody without any right looks: processes of Stoa's own show their environment to root alone."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_stoa_user import ACCOUNT, _missing, _python
+from webapps.runtime import processes
+
+RUN_DIR = Path(f"/somewhere/{os.getpid()}")
+MARK = processes.on_command_line(processes.mark_of(RUN_DIR))
+OPEN = "print(flush=True); input()"
+SECLUDED = f"import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); {OPEN}"
+LOOK = Path(processes.__file__).read_text() + "\nimport sys\nprint(*marked(Path(sys.argv[1])))\n"
+
+Start = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    """A Python that the ordinary account can run; only root has to be somebody else for that."""
+    if os.geteuid():
+        return sys.executable
+    if missing := _missing():
+        pytest.skip(missing)
+    return _python()
+
+
+def identity(uid: int) -> dict[str, Any]:
+    return {"user": uid, "group": uid, "extra_groups": [], "cwd": "/"} if os.geteuid() == 0 else {}
+
+
+def ordinary() -> int:
+    return os.geteuid() or pwd.getpwnam(ACCOUNT).pw_uid
+
+
+@pytest.fixture
+def start(python: str) -> Iterator[Start]:
+    """Start a Python with these words and wait until it runs; return its process id."""
+    made: list[subprocess.Popen[bytes]] = []
+
+    def started(source: str, *words: str, uid: int = 0, **environment: str) -> int:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(
+            [python, *words, "-c", source], env=environment, **pipes, **identity(uid or ordinary())
+        )
+        made.append(process)
+        assert process.stdout and process.stdout.readline() == b"\n"
+        return process.pid
+
+    yield started
+    for process in made:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def found(python: str) -> set[int]:
+    """Return whom an ordinary account finds."""
+    argv = [python, "-", str(RUN_DIR)]
+    done = subprocess.run(argv, input=LOOK.encode(), capture_output=True, timeout=30, **identity(ordinary()))
+    assert done.returncode == 0, done.stderr.decode()
+    return {int(word) for word in done.stdout.split()}
+
+
+def test_who_keeps_his_environment_to_himself_is_known_by_his_command_line(start: Start, python: str) -> None:
+    secluded = start(SECLUDED, *MARK)
+
+    assert found(python) == {secluded}
+
+
+def test_who_shows_his_environment_is_known_by_it_alone(start: Start, python: str) -> None:
+    words = {processes.MARK: processes.mark_of(RUN_DIR)}
+    carries, _speaks_of_it = start(OPEN, **words), start(OPEN, *MARK)
+
+    assert found(python) == {carries}
+
+
+def test_another_stoas_processes_are_not_ours(start: Start, python: str) -> None:
+    start(SECLUDED, *processes.on_command_line(processes.mark_of(RUN_DIR / "other")))
+
+    assert found(python) == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another account")
+def test_another_accounts_processes_are_not_ours_whatever_they_say(start: Start, python: str) -> None:
+    start(SECLUDED, *MARK, uid=ordinary() - 1)
+
+    assert found(python) == set()
