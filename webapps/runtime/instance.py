@@ -220,8 +220,8 @@ def run(
 ) -> None:
     """Serve the application until told to go. Never returns.
 
-    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``; this process owns them. ``said`` marks what
-    the newcomer before it has complained of.
+    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``, and ``told`` where the worker goes into a PID
+    namespace; this process owns them. ``said`` marks what the newcomer before it has complained of.
     """
     ready = Ready(fds["ready"], said)
     status = 1
@@ -275,7 +275,7 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     os.environ.update(base_environment)
     wished = os.environ.pop(walls.KEY, "")
     if wished:
-        walls.raise_walls(walls.Confinement.from_json(wished))
+        walls.raise_walls(walls.Confinement.from_json(wished), fds.get("told", -1))
     os.environ.update(spec.environment)
     try:
         os.chdir(spec.directory)

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 kernel: Any = None
+ownpids: Any = None
 ownroot: Any = None
 try:
-    from . import ownroot, syscalls
+    from . import ownpids, ownroot, syscalls
 
     kernel = syscalls
 except ImportError:
@@ -44,7 +45,10 @@ class WallsFailed(Exception):
 
 @dataclass(frozen=True)
 class Means:
-    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked."""
+    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked.
+
+    ``pids`` is asked only where it is needed: of who is not root, where Landlock does not scope signals.
+    """
 
     mounts: bool = False
     why_no_mounts: str = ""
@@ -54,6 +58,8 @@ class Means:
     uid: int = 0
     peers: bool = True
     rights: bool = True
+    pids: bool = False
+    why_no_pids: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Means:
@@ -117,11 +123,19 @@ def prepare() -> None:
         _of_python = tuple(path for path, _writable in ownroot.in_order(ownroot.of_python(), ()))
 
 
-def raise_walls(wished: Confinement) -> None:
+def has_pids(environment: Mapping[str, str]) -> bool:
+    """Say whether a worker that is forked with this first environment puts itself into a PID namespace."""
+    wished = environment.get(KEY, "")
+    return ownpids is not None and bool(wished) and bool(json.loads(wished)["means"].get("pids"))
+
+
+def raise_walls(wished: Confinement, told: int = -1) -> None:
     """Put up what the means permit.
 
     1. Limits, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
     ``no_new_privs``. 4. Landlock. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
+
+    With a PID namespace another process goes on, whose id is written to ``told``, and this one ends (``ownpids``).
     """
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
@@ -130,7 +144,7 @@ def raise_walls(wished: Confinement) -> None:
         os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
         reached = _reached(wished) if wished.means.files else []
         if wished.means.mounts:
-            _own_root(wished, reached)
+            _own_root(wished, reached, told)
         if kernel is not None:
             _give_up_rights()
         if wished.means.landlock:
@@ -149,16 +163,24 @@ def _reached(wished: Confinement) -> Reached:
     return ownroot.in_order((*wished.read, *_of_python), wished.write)  # type: ignore[no-any-return]
 
 
-def _own_root(wished: Confinement, reached: Reached) -> None:
-    if wished.means.uid:
-        ownroot.enter_user_namespace()
+def _own_root(wished: Confinement, reached: Reached, told: int) -> None:
+    means = wished.means
+    if means.uid:
+        ownroot.enter_user_namespace(pids=means.pids)
     else:
         kernel.unshare(kernel.CLONE_NEWNS)
-    if wished.means.counts:
-        _lower(resource.RLIMIT_NPROC, wished.processes)
-    settings = [] if wished.means.uid else [(path, False) for path in SETTINGS]
-    reached = [*reached, ("/proc", True), *settings]
-    ownroot.enter(reached, hide=wished.hide, temporary=wished.private, size=wished.temporary)
+    if means.pids:
+        ownpids.enter(told, lambda: _restrict_first(wished))
+    _limit_processes(wished)
+    settings = [] if means.uid else [(path, False) for path in SETTINGS]
+    reached = [*reached, *([] if means.pids else [("/proc", True)]), *settings]
+    ownroot.enter(reached, hide=wished.hide, temporary=wished.private, size=wished.temporary, pids=means.pids)
+
+
+def _restrict_first(wished: Confinement) -> None:
+    """Leave the first process of a PID namespace no more than the worker, which could make it its own by ptrace(2)."""
+    _limit_processes(wished)
+    _give_up_rights()
 
 
 # Limits
@@ -169,6 +191,11 @@ def _limit(wished: Confinement) -> None:
         _lower(kind, most)
     if wished.nice:
         os.nice(wished.nice)
+
+
+def _limit_processes(wished: Confinement) -> None:
+    if wished.means.counts and wished.processes:
+        _lower(resource.RLIMIT_NPROC, wished.processes + wished.means.pids)  # The first of a PID namespace is Stoa's.
 
 
 def _lower(kind: int, most: int) -> None:
@@ -233,12 +260,16 @@ def probe(wished: Confinement) -> Means:
     why_no_mounts = _tried(wished, dataclasses.replace(means, mounts=True))
     abi, why_no_landlock = kernel.landlock_abi()
     why_no_landlock = why_no_landlock or _tried(wished, dataclasses.replace(means, landlock=abi))
+    needed = means.uid != 0 and not why_no_mounts and (bool(why_no_landlock) or abi < kernel.SCOPES)
+    why_no_pids = _tried(wished, dataclasses.replace(means, mounts=True, pids=True)) if needed else ""
     return dataclasses.replace(
         means,
         mounts=not why_no_mounts,
         why_no_mounts=why_no_mounts,
         landlock=0 if why_no_landlock else abi,
         why_no_landlock=why_no_landlock,
+        pids=needed and not why_no_pids,
+        why_no_pids=why_no_pids,
     )
 
 

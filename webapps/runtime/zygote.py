@@ -6,7 +6,7 @@ of Stoa's checkout gets onto ``sys.path``. Runs under any CPython from 3.10.
 It answers packets on its listening socket:
 
 1. ``{"do": "fork", "key", "spec", "environment", "said"}`` with the descriptors listener, ready, out, err, gauge:
-   forks a worker and answers ``{"forked": key, "pid", "start"}``.
+   forks a worker and answers ``{"forked": key, "pid", "start"}``, the process id as it is outside of its walls.
 2. ``{"do": "import", "modules": [...]}``: imports those that are safe to import before anything is configured, so
    that workers begin with them.
 3. ``{"do": "list"}``: answers ``{"children": {pid: key}}``.
@@ -144,14 +144,27 @@ class Zygote:
             self.leaving = True
 
     def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
-        pid = os.fork()
+        named = dict(zip(FDS, fds, strict=True))
+        apart = self.instance.walls.has_pids(request["environment"])
+        pid = self._fork_apart(named) if apart else os.fork()
         if pid == 0:
-            self._become_worker(request, fds)
+            self._become_worker(request, named)
         self.wire.close_all(fds)
         self.children[pid] = request["key"]
         self._tell(caller, {"forked": request["key"], "pid": pid, "start": _start(pid)})
 
-    def _become_worker(self, request: dict[str, Any], fds: list[int]) -> None:
+    def _fork_apart(self, fds: dict[str, int]) -> int:
+        """Fork a worker that goes into a PID namespace; return its process id once it is there."""
+        ownpids = self.instance.walls.ownpids
+        ownpids.adopt()
+        reading, fds["told"] = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            return 0
+        return int(ownpids.hear(pid, reading, fds["told"]))
+
+    def _become_worker(self, request: dict[str, Any], fds: dict[str, int]) -> None:
         """Give up everything of the zygote's, then serve. Never returns."""
         try:
             self.selector.close()
@@ -164,21 +177,23 @@ class Zygote:
             spec = self.spec.AppSpec.from_dict(request["spec"])
             environment = {**self.environment, **request["environment"]}
             said = request.get("said", "")  # A supervisor of before an update does not tell.
-            self.instance.run(spec, environment, dict(zip(FDS, fds, strict=True)), self.preloaded, said)
+            self.instance.run(spec, environment, fds, self.preloaded, said)
         finally:
             os._exit(70)
 
     def _reap(self) -> None:
-        while self.children:
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            key = self.children.pop(pid, "")
+            if pid not in self.children:
+                continue  # The first process of a worker's PID namespace.
+            ended = {"ended": pid, "key": self.children.pop(pid), "status": os.waitstatus_to_exitcode(status)}
             for caller in list(self.callers):
-                self._tell(caller, {"ended": pid, "key": key, "status": os.waitstatus_to_exitcode(status)})
+                self._tell(caller, ended)
 
     def _tell(self, caller: socket.socket, message: dict[str, Any]) -> None:
         try:

@@ -1,0 +1,107 @@
+"""Processes of its own for one worker: a PID namespace, outside of which it neither sees nor signals anybody.
+
+The namespace's first process is not the worker: default signals would not end that, and orphans would stay zombies.
+It waits for the worker's end, and the kernel ends with it whatever is left in the namespace. The zygote adopts both, so
+that it collects the worker as it does any child. Runs inside the application's process under any CPython from 3.10, so
+it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+from . import syscalls as kernel
+
+NEXT = "/proc/sys/kernel/ns_last_pid"
+IN_PLACE = b"+"
+
+
+def adopt() -> None:
+    """Have what descendants leave behind given to us (prctl(2)): a worker and the first process of its namespace."""
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hear(child: int, reading: int, writing: int) -> int:
+    """Return the process id of the worker that a child has put into a namespace: its own where it did not come to that.
+
+    ``reading`` and ``writing`` are the pipe that ``enter`` was told of.
+    """
+    os.close(writing)
+    with open(reading, "rb", buffering=0) as pipe:
+        said = pipe.read(32)
+    if not said:
+        return child
+    os.waitpid(child, 0)
+    return int(said)
+
+
+def enter(told: int, restrict: Callable[[], None]) -> None:
+    """Go on in the PID namespace that our next child begins (unshare(2)). Raises OSError, outside of it.
+
+    1. The first process puts ``restrict`` upon itself. 2. A child of ours goes on as the worker. 3. We write its
+    process id to ``told``, hand a hold on it to the first process, and end. Whichever of us is killed meanwhile, the
+    first process ends, and with it the worker.
+    """
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            if os.fork() == 0:
+                _be_first(theirs, restrict)
+        if ours.recv(1) != IN_PLACE:
+            raise OSError("the first process of its PID namespace has ended")
+        worker = os.fork()
+        if worker:
+            _hand_over(worker, ours, told)
+    os.setpgid(0, 0)
+    if told >= 0:
+        os.close(told)
+
+
+def _hand_over(worker: int, first: socket.socket, told: int) -> NoReturn:
+    """Say who the worker is, and end. It leads a group in our session, to which the first process belongs too."""
+    try:
+        os.setpgid(worker, worker)  # It does so too: whoever is told of it can signal its group.
+        hold = kernel.pidfd_open(worker)
+        if told >= 0:
+            os.write(told, str(worker).encode())
+        socket.send_fds(first, [IN_PLACE], [hold])
+    finally:
+        os._exit(0)
+
+
+def _be_first(sock: socket.socket, restrict: Callable[[], None]) -> NoReturn:
+    """Wait for the worker's end; hold nothing whose end somebody waits for, and nothing of the machine's."""
+    try:
+        _number_next()
+        os.chdir("/")
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            if fd != sock.fileno():
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Orphans leave no zombies.
+        restrict()
+        sock.send(IN_PLACE)
+        _said, holds, _flags, _address = socket.recv_fds(sock, 1, 1)
+        sock.close()
+        ended = select.poll()
+        for hold in holds:
+            ended.register(hold, select.POLLIN)
+            ended.poll()
+    finally:
+        os._exit(0)
+
+
+def _number_next() -> None:
+    """Have the worker's process id follow ours of outside: applications name files and locks by it.
+
+    So no two workers have the same, and mostly it is what is known outside. Where the kernel was built without this
+    (CONFIG_CHECKPOINT_RESTORE) each worker is process 2.
+    """
+    with contextlib.suppress(OSError), open(NEXT, "w") as file:
+        file.write(os.readlink("/proc/self"))
