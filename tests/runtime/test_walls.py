@@ -40,8 +40,8 @@ def test_a_pid_namespace_keeps_signals_where_landlock_does_not() -> None:
     older = Means(mounts=True, landlock=3, kernel=(6, 1), uid=1000)
 
     assert words_of("Signals to other processes", dataclasses.replace(older, pids=True)) == "PID namespace"
-    assert words_of("Signals to other processes", dataclasses.replace(older, why_no_pids="mount proc: no")) == (
-        "needs Landlock (version 6, Linux 6.12; this is 3) or a PID namespace, which this machine refuses (mount proc: no)"
+    assert words_of("Signals to other processes", dataclasses.replace(older, why_no_pids="mount: no")) == (
+        "needs Landlock (version 6, Linux 6.12; this is 3) or a PID namespace, which this machine refuses (mount: no)"
     )
     assert words_of("Signals to other processes", dataclasses.replace(older, landlock=7)) == "Landlock 7"
 
