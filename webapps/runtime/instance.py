@@ -226,6 +226,8 @@ def run(
     ready = Ready(fds["ready"], said)
     status = 1
     try:
+        if "told" in fds:
+            walls.enter_pids(fds["told"])
         page = gauge.Gauge(fds["gauge"])
         os.close(fds["gauge"])
         _become(spec, base_environment, fds)
@@ -263,7 +265,8 @@ def _leave(status: int) -> None:
 
 
 def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]) -> None:
-    os.setsid()
+    if os.getpgrp() != os.getpid():  # In a PID namespace it leads its group already.
+        os.setsid()
     _reset_signals()
     _redirect(fds["out"], fds["err"])
     os.umask(0o027)
@@ -275,7 +278,7 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     os.environ.update(base_environment)
     wished = os.environ.pop(walls.KEY, "")
     if wished:
-        walls.raise_walls(walls.Confinement.from_json(wished), fds.get("told", -1))
+        walls.raise_walls(walls.Confinement.from_json(wished))
     os.environ.update(spec.environment)
     try:
         os.chdir(spec.directory)

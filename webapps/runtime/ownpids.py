@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
-from collections.abc import Callable
 from typing import NoReturn
 
+from . import ownroot
 from . import syscalls as kernel
 
 NEXT = "/proc/sys/kernel/ns_last_pid"
 IN_PLACE = b"+"
+# What the first process may have: a worker without Landlock could make it its own by ptrace(2).
+LITTLE = {resource.RLIMIT_NPROC: 0, resource.RLIMIT_NOFILE: 16, resource.RLIMIT_DATA: 64 << 20}
+
+entered = False
 
 
 def adopt() -> None:
@@ -41,23 +46,30 @@ def hear(child: int, reading: int, writing: int) -> int:
     return int(said)
 
 
-def enter(told: int, restrict: Callable[[], None]) -> None:
-    """Go on in the PID namespace that our next child begins (unshare(2)). Raises OSError, outside of it.
+def enter(told: int = -1) -> None:
+    """Go on as another process, in a user, a mount and a PID namespace of its own. Raises OSError, outside of them.
 
-    1. The first process puts ``restrict`` upon itself. 2. A child of ours goes on as the worker. 3. We write its
-    process id to ``told``, hand a hold on it to the first process, and end. Whichever of us is killed meanwhile, the
-    first process ends, and with it the worker.
+    1. Our first child begins the PID namespace (unshare(2)), and keeps little. 2. Our second one goes on as the worker.
+    3. We write its process id to ``told``, hand a hold on it to the first process, and end. Whichever of us is killed
+    meanwhile, the first process ends, and with it the worker. It is all done early: memory that was written to before
+    is the first process's for good.
     """
+    global entered
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    ownroot.enter_user_namespace(pids=True)
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
             if os.fork() == 0:
-                _be_first(theirs, restrict)
+                _be_first(theirs)
         if ours.recv(1) != IN_PLACE:
             raise OSError("the first process of its PID namespace has ended")
         worker = os.fork()
         if worker:
             _hand_over(worker, ours, told)
+    entered = True
     os.setpgid(0, 0)
     if told >= 0:
         os.close(told)
@@ -75,7 +87,7 @@ def _hand_over(worker: int, first: socket.socket, told: int) -> NoReturn:
         os._exit(0)
 
 
-def _be_first(sock: socket.socket, restrict: Callable[[], None]) -> NoReturn:
+def _be_first(sock: socket.socket) -> NoReturn:
     """Wait for the worker's end; hold nothing whose end somebody waits for, and nothing of the machine's."""
     try:
         _number_next()
@@ -85,7 +97,7 @@ def _be_first(sock: socket.socket, restrict: Callable[[], None]) -> NoReturn:
                 with contextlib.suppress(OSError):
                     os.close(fd)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Orphans leave no zombies.
-        restrict()
+        _keep_little()
         sock.send(IN_PLACE)
         _said, holds, _flags, _address = socket.recv_fds(sock, 1, 1)
         sock.close()
@@ -95,6 +107,13 @@ def _be_first(sock: socket.socket, restrict: Callable[[], None]) -> NoReturn:
             ended.poll()
     finally:
         os._exit(0)
+
+
+def _keep_little() -> None:
+    for kind, most in LITTLE.items():
+        resource.setrlimit(kind, (most, most))
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.set_capabilities(0)
 
 
 def _number_next() -> None:

@@ -20,7 +20,7 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "log", "kfd", "dr
 LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
 
-def enter_user_namespace(*, pids: bool) -> None:
+def enter_user_namespace(*, pids: bool = False) -> None:
     """Have a user and mount namespace, in which we are who we were, and with ``pids`` our children a PID namespace."""
     uid, gid = os.geteuid(), os.getegid()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # Else /proc/self/uid_map would be root's.

@@ -129,30 +129,40 @@ def has_pids(environment: Mapping[str, str]) -> bool:
     return ownpids is not None and bool(wished) and bool(json.loads(wished)["means"].get("pids"))
 
 
-def raise_walls(wished: Confinement, told: int = -1) -> None:
+def enter_pids(told: int) -> None:
+    """Go on in a PID namespace as another process, whose id is written to ``told`` (``ownpids``). Raises WallsFailed."""
+    try:
+        ownpids.enter(told)
+    except OSError as error:
+        raise _failed(error) from error
+
+
+def raise_walls(wished: Confinement) -> None:
     """Put up what the means permit.
 
     1. Limits, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
     ``no_new_privs``. 4. Landlock. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
-
-    With a PID namespace another process goes on, whose id is written to ``told``, and this one ends (``ownpids``).
     """
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
     try:
+        if wished.means.pids and not ownpids.entered:
+            ownpids.enter()
         _limit(wished)
         os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
         reached = _reached(wished) if wished.means.files else []
         if wished.means.mounts:
-            _own_root(wished, reached, told)
+            _own_root(wished, reached)
         if kernel is not None:
             _give_up_rights()
         if wished.means.landlock:
             _landlock(wished, reached)
     except OSError as error:
-        raise WallsFailed(
-            f"the walls around it could not be put up ({error}); STOA_WALLS=0 starts Stoa without them"
-        ) from error
+        raise _failed(error) from error
+
+
+def _failed(error: OSError) -> WallsFailed:
+    return WallsFailed(f"the walls around it could not be put up ({error}); STOA_WALLS=0 starts Stoa without them")
 
 
 def _reached(wished: Confinement) -> Reached:
@@ -163,24 +173,17 @@ def _reached(wished: Confinement) -> Reached:
     return ownroot.in_order((*wished.read, *_of_python), wished.write)  # type: ignore[no-any-return]
 
 
-def _own_root(wished: Confinement, reached: Reached, told: int) -> None:
+def _own_root(wished: Confinement, reached: Reached) -> None:
     means = wished.means
-    if means.uid:
-        ownroot.enter_user_namespace(pids=means.pids)
-    else:
+    if not means.uid:
         kernel.unshare(kernel.CLONE_NEWNS)
-    if means.pids:
-        ownpids.enter(told, lambda: _restrict_first(wished))
-    _limit_processes(wished)
+    elif not means.pids:
+        ownroot.enter_user_namespace()
+    if means.counts and wished.processes:
+        _lower(resource.RLIMIT_NPROC, wished.processes + means.pids)  # The first of a PID namespace is Stoa's.
     settings = [] if means.uid else [(path, False) for path in SETTINGS]
     reached = [*reached, *([] if means.pids else [("/proc", True)]), *settings]
     ownroot.enter(reached, hide=wished.hide, temporary=wished.private, size=wished.temporary, pids=means.pids)
-
-
-def _restrict_first(wished: Confinement) -> None:
-    """Leave the first process of a PID namespace no more than the worker, which could make it its own by ptrace(2)."""
-    _limit_processes(wished)
-    _give_up_rights()
 
 
 # Limits
@@ -191,11 +194,6 @@ def _limit(wished: Confinement) -> None:
         _lower(kind, most)
     if wished.nice:
         os.nice(wished.nice)
-
-
-def _limit_processes(wished: Confinement) -> None:
-    if wished.means.counts and wished.processes:
-        _lower(resource.RLIMIT_NPROC, wished.processes + wished.means.pids)  # The first of a PID namespace is Stoa's.
 
 
 def _lower(kind: int, most: int) -> None:
