@@ -130,7 +130,7 @@ def has_pids(environment: Mapping[str, str]) -> bool:
 
 
 def enter_pids(told: int) -> None:
-    """Go on in a PID namespace as another process, whose id is written to ``told`` (``ownpids``). Raises WallsFailed."""
+    """Go on as another process in a PID namespace; its id is written to ``told`` (``ownpids``). Raises WallsFailed."""
     try:
         ownpids.enter(told)
     except OSError as error:
