@@ -54,7 +54,8 @@ class Forked:
 
     def said(self) -> dict[str, Any]:
         """Return what it says when it is ready, or why it is not."""
-        with open(self.ready, "rb") as pipe:
+        ready, self.ready = self.ready, -1
+        with open(ready, "rb") as pipe:
             assert select.select([pipe], [], [], 30)[0], "the worker says nothing"
             found: dict[str, Any] = json.loads(pipe.read() or b"{}")
             return found
@@ -110,10 +111,7 @@ class ZygoteSite:
             self.process.wait(10)
         for worker in self.forked:
             if worker.ready >= 0:
-                try:
-                    os.close(worker.ready)
-                except OSError:
-                    pass  # It has been heard.
+                os.close(worker.ready)
         processes.sweep(self.directory)
         shutil.rmtree(self.directory)
 

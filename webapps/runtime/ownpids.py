@@ -22,7 +22,7 @@ from . import syscalls as kernel
 NEXT = "/proc/sys/kernel/ns_last_pid"
 IN_PLACE = b"+"
 # What the first process may have: a worker without Landlock could make it its own by ptrace(2).
-LITTLE = {resource.RLIMIT_NPROC: 0, resource.RLIMIT_NOFILE: 16, resource.RLIMIT_DATA: 64 << 20}
+LITTLE = {resource.RLIMIT_NPROC: 0, resource.RLIMIT_NOFILE: 16, resource.RLIMIT_DATA: 1 << 30}
 
 entered = False
 
