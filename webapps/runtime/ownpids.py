@@ -32,27 +32,28 @@ def adopt() -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def hear(child: int, reading: int, writing: int) -> int:
-    """Return the process id of the worker that a child has put into a namespace: its own where it did not come to that.
+def hear(link: socket.socket) -> int:
+    """Return the process id of the worker that a child has put into a namespace, 0 where it did not come to that.
 
-    ``reading`` and ``writing`` are the pipe that ``enter`` was told of.
+    ``link`` is connected to the descriptor that ``enter`` was given. The child waits for ``let_go``.
     """
-    os.close(writing)
-    with open(reading, "rb", buffering=0) as pipe:
-        said = pipe.read(32)
-    if not said:
-        return child
+    return int(link.recv(32) or 0)
+
+
+def let_go(link: socket.socket, child: int) -> None:
+    """Have the child leave us its worker, of which somebody else knows by now."""
+    with contextlib.suppress(OSError):
+        link.send(IN_PLACE)
     os.waitpid(child, 0)
-    return int(said)
 
 
 def enter(told: int = -1) -> None:
     """Go on as another process, in a user, a mount and a PID namespace of its own. Raises OSError, outside of them.
 
     1. Our first child begins the PID namespace (unshare(2)), and keeps little. 2. Our second one goes on as the worker.
-    3. We write its process id to ``told``, hand a hold on it to the first process, and end. Whichever of us is killed
-    meanwhile, the first process ends, and with it the worker. It is all done early: memory that was written to before
-    is the first process's for good.
+    3. We write its process id to ``told``, wait for an answer, hand a hold on it to the first process, and end.
+    Whoever is killed meanwhile, the zygote included, the first process ends, and with it the worker. It is all done
+    early: memory that was written to before is the first process's for good.
     """
     global entered
     for number in (signal.SIGTERM, signal.SIGCHLD):
@@ -80,9 +81,8 @@ def _hand_over(worker: int, first: socket.socket, told: int) -> NoReturn:
     try:
         os.setpgid(worker, worker)  # It does so too: whoever is told of it can signal its group.
         hold = kernel.pidfd_open(worker)
-        if told >= 0:
-            os.write(told, str(worker).encode())
-        socket.send_fds(first, [IN_PLACE], [hold])
+        if told < 0 or (os.write(told, str(worker).encode()) and os.read(told, 1) == IN_PLACE):
+            socket.send_fds(first, [IN_PLACE], [hold])
     finally:
         os._exit(0)
 

@@ -145,24 +145,35 @@ class Zygote:
 
     def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
         named = dict(zip(FDS, fds, strict=True))
-        apart = self.instance.walls.has_pids(request["environment"])
-        pid = self._fork_apart(named) if apart else os.fork()
+        if self.instance.walls.has_pids(request["environment"]):
+            self._fork_apart(caller, request, named)
+            return
+        pid = os.fork()
         if pid == 0:
             self._become_worker(request, named)
         self.wire.close_all(fds)
-        self.children[pid] = request["key"]
-        self._tell(caller, {"forked": request["key"], "pid": pid, "start": _start(pid)})
+        self._has_forked(caller, request["key"], pid)
 
-    def _fork_apart(self, fds: dict[str, int]) -> int:
-        """Fork a worker that goes into a PID namespace; return its process id once it is there."""
+    def _fork_apart(self, caller: socket.socket, request: dict[str, Any], fds: dict[str, int]) -> None:
+        """Fork a child that puts a worker into a PID namespace, and leaves it to us when the caller knows of it."""
         ownpids = self.instance.walls.ownpids
         ownpids.adopt()
-        reading, fds["told"] = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reading)
-            return 0
-        return int(ownpids.hear(pid, reading, fds["told"]))
+        link, told = socket.socketpair()
+        fds["told"] = told.detach()
+        child = os.fork()
+        if child == 0:
+            link.close()
+            self._become_worker(request, fds)
+        self.wire.close_all(fds.values())
+        with link:
+            worker = ownpids.hear(link)
+            self._has_forked(caller, request["key"], worker or child)
+            if worker:
+                ownpids.let_go(link, child)
+
+    def _has_forked(self, caller: socket.socket, key: str, pid: int) -> None:
+        self.children[pid] = key
+        self._tell(caller, {"forked": key, "pid": pid, "start": _start(pid)})
 
     def _become_worker(self, request: dict[str, Any], fds: dict[str, int]) -> None:
         """Give up everything of the zygote's, then serve. Never returns."""
