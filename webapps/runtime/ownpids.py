@@ -90,7 +90,7 @@ def _hand_over(worker: int, first: socket.socket, told: int) -> NoReturn:
 def _be_first(sock: socket.socket) -> NoReturn:
     """Wait for the worker's end; hold nothing whose end somebody waits for, and nothing of the machine's."""
     try:
-        _number_next()
+        _number_next()  # What it opens is closed with the rest.
         os.chdir("/")
         for fd in map(int, os.listdir("/proc/self/fd")):
             if fd != sock.fileno():
@@ -122,5 +122,5 @@ def _number_next() -> None:
     So no two workers have the same, and mostly it is what is known outside. Where the kernel was built without this
     (CONFIG_CHECKPOINT_RESTORE) each worker is process 2.
     """
-    with contextlib.suppress(OSError), open(NEXT, "w") as file:
-        file.write(os.readlink("/proc/self"))
+    with contextlib.suppress(OSError):
+        os.write(os.open(NEXT, os.O_WRONLY), os.readlink(b"/proc/self"))
