@@ -13,6 +13,23 @@ from tests.waiting import wait_for
 from webapps.runtime import processes, takeover, walls
 from webapps.runtime.held import Held
 
+UNHEARD = """
+import os, socket, time
+from webapps.runtime import ownpids
+
+ownpids.adopt()
+link, told = socket.socketpair()
+fd = told.detach()
+if os.fork() == 0:
+    link.close()
+    ownpids.enter(fd)
+    time.sleep(600)
+os.close(fd)
+assert ownpids.hear(link)
+link.close()
+print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(3)))
+"""
+
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[ZygoteSite]:
@@ -156,6 +173,11 @@ def test_a_worker_that_is_killed_before_it_is_ready_leaves_nothing(own: ZygoteSi
         os.killpg(worker.pid, signal.SIGKILL)
         assert own.end_of(worker) == -signal.SIGKILL
     own.wait_until_nothing_is_left()
+
+
+def test_a_worker_of_which_the_zygote_could_not_tell_does_not_stay(site: ZygoteSite, means: walls.Means) -> None:
+    assert means.pids
+    assert site.run(UNHEARD) == [-signal.SIGKILL, 0, 0]
 
 
 def test_a_worker_serves_on_when_its_zygote_is_killed(own: ZygoteSite, means: walls.Means) -> None:

@@ -142,9 +142,13 @@ class ZygoteSite:
     def means(self) -> walls.Means:
         """Return what the machine permits to the account, had it a Landlock that does not scope signals."""
         asked = walls.Confinement(read=confines.SYSTEM, processes=confines.PROCESSES)
-        process = self._spawn(["-c", PROBE, asked.to_json()], stdout=subprocess.PIPE)
+        return walls.Means.from_dict(self.run(PROBE, asked.to_json()))
+
+    def run(self, source: str, *words: str) -> Any:
+        """Run some Python as the account; return what it prints."""
+        process = self._spawn(["-c", source, *words], stdout=subprocess.PIPE)
         out, _err = process.communicate(timeout=60)
-        return walls.Means.from_dict(json.loads(out))
+        return json.loads(out)
 
     def fork(self, means: walls.Means, **more: Any) -> Forked:
         """Have a worker forked that has these walls around it; return it before it is ready."""
