@@ -18,10 +18,11 @@ from tests.refusing import REFUSALS
 from tests.serving import CHECKOUT, Stoa
 
 ESCAPE = (CHECKOUT / "tests" / "fixtureapps" / "escape" / "app.py").read_text()
+OLDER = "by another account on an older kernel"
 LIMITS = {"memory": 400 << 20, "open_files": 200, "processes": 60, "temporary": 20 << 20}
 
 
-@pytest.fixture(scope="module", params=["as it is started", "for another account", "by another account"])
+@pytest.fixture(scope="module", params=["as it is started", "for another account", "by another account", OLDER])
 def walled(request: pytest.FixtureRequest) -> Iterator[Stoa]:
     with stoa_for(request.param) as running:
         running.command(
@@ -48,6 +49,15 @@ class StoaOfOne(StoaOfTwo):
         account = pwd.getpwnam(ACCOUNT)
         ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
         return ["setpriv", *ids, *super().manage(*words)]
+
+
+class OlderStoa(StoaOfOne):
+    """As on a kernel whose Landlock does not scope signals: that is all that its copy believes."""
+
+    def __init__(self, python: str) -> None:
+        super().__init__(python)
+        with (self.checkout / "webapps" / "runtime" / "syscalls.py").open("a") as copied:
+            copied.write("\n\n_abi = landlock_abi\n\n\ndef landlock_abi():\n    return min(_abi()[0], 5), _abi()[1]\n")
 
 
 class Refused:
@@ -77,6 +87,8 @@ def stoa_for(whom: str, refused: str = "") -> Stoa:
         pytest.skip(missing)
     elif whom == "for another account":
         stoa = RefusedStoaOfTwo(_python()) if refused else StoaOfTwo(_python())
+    elif whom == OLDER:
+        stoa = OlderStoa(_python())
     else:
         stoa = StoaOfOne(_python())
     if isinstance(stoa, Refused):

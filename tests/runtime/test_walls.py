@@ -20,6 +20,10 @@ def held(means: Means) -> set[str]:
     return {wall.name for wall in report(means) if wall.holds}
 
 
+def words_of(name: str, means: Means) -> str:
+    return next(wall.words for wall in report(means) if wall.name == name)
+
+
 def test_without_namespaces_landlock_keeps_files_and_processes() -> None:
     names = held(Means(why_no_mounts="unshare: Operation not permitted", landlock=6, kernel=(6, 12), uid=1000))
 
@@ -30,6 +34,23 @@ def test_without_namespaces_landlock_keeps_files_and_processes() -> None:
 
 def test_signals_need_a_landlock_that_scopes_them() -> None:
     assert "Signals to other processes" not in held(Means(mounts=True, landlock=5, kernel=(6, 10), uid=1000))
+
+
+def test_a_pid_namespace_keeps_signals_where_landlock_does_not() -> None:
+    older = Means(mounts=True, landlock=3, kernel=(6, 1), uid=1000)
+
+    assert words_of("Signals to other processes", dataclasses.replace(older, pids=True)) == "PID namespace"
+    assert words_of("Signals to other processes", dataclasses.replace(older, why_no_pids="mount: no")) == (
+        "needs Landlock (version 6, Linux 6.12; this is 3) or a PID namespace, which this machine refuses (mount: no)"
+    )
+    assert words_of("Signals to other processes", dataclasses.replace(older, landlock=7)) == "Landlock 7"
+
+
+def test_means_of_before_an_update_are_understood() -> None:
+    values = dataclasses.asdict(Means(mounts=True, kernel=(6, 1), uid=1000))
+    older = {name: value for name, value in values.items() if name not in ("pids", "why_no_pids")}
+
+    assert Means.from_dict(older) == Means(mounts=True, kernel=(6, 1), uid=1000)
 
 
 def test_the_kernel_never_counts_for_root() -> None:

@@ -220,12 +220,14 @@ def run(
 ) -> None:
     """Serve the application until told to go. Never returns.
 
-    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``; this process owns them. ``said`` marks what
-    the newcomer before it has complained of.
+    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``, and ``told`` where the worker goes into a PID
+    namespace; this process owns them. ``said`` marks what the newcomer before it has complained of.
     """
     ready = Ready(fds["ready"], said)
     status = 1
     try:
+        if "told" in fds:
+            walls.enter_pids(fds["told"])
         page = gauge.Gauge(fds["gauge"])
         os.close(fds["gauge"])
         _become(spec, base_environment, fds)
@@ -263,7 +265,8 @@ def _leave(status: int) -> None:
 
 
 def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]) -> None:
-    os.setsid()
+    if os.getpgrp() != os.getpid():  # In a PID namespace it leads its group already.
+        os.setsid()
     seclusion.disclose()
     _reset_signals()
     _redirect(fds["out"], fds["err"])

@@ -20,21 +20,29 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "log", "kfd", "dr
 LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
 
-def enter_user_namespace() -> None:
-    """Have a user and mount namespace of our own, in which we are who we were."""
+def enter_user_namespace(*, pids: bool = False) -> None:
+    """Have a user and mount namespace, in which we are who we were, and with ``pids`` our children a PID namespace."""
     uid, gid = os.geteuid(), os.getegid()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # Else /proc/self/uid_map would be root's.
-    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS)
+    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | (kernel.CLONE_NEWPID if pids else 0))
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
 
 
-def enter(reached: Iterable[tuple[str, bool]], *, hide: Iterable[str] = (), temporary: str = "", size: int = 0) -> None:
+def enter(
+    reached: Iterable[tuple[str, bool]],
+    *,
+    hide: Iterable[str] = (),
+    temporary: str = "",
+    size: int = 0,
+    pids: bool = False,
+) -> None:
     """Move into a root that has only these paths, writable or not; needs a mount namespace of our own. Raises OSError.
 
     1. A file system in memory becomes the root, the old one stays at ``OLD`` for a while. 2. Temporary directories come
-    first: what is reached may lie below them. 3. What is reached. 4. The old root goes, the new one becomes read-only.
+    first: what is reached may lie below them. 3. What is reached, and with ``pids`` our PID namespace's own ``/proc``.
+    4. The old root goes, the new one becomes read-only.
     """
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     private = kernel.MS_NOSUID | kernel.MS_NODEV
@@ -48,6 +56,8 @@ def enter(reached: Iterable[tuple[str, bool]], *, hide: Iterable[str] = (), temp
     _temporary(temporary)
     if os.path.isdir(SHM):
         kernel.mount("stoa-shm", SHM, "tmpfs", private, f"mode=1777,size={size or '25%'}")
+    if pids:
+        _own_processes()
     for path, writable in reached:
         _bind(path, writable)
     _hide(hide)
@@ -182,6 +192,12 @@ def _temporary(directory: str) -> None:
         os.chmod(target, 0o1777)
         # Mounted on itself it stays writable when the root is not.
         kernel.mount(f"{OLD}{directory}/{name}" if directory else target, target, flags=kernel.MS_BIND)
+
+
+def _own_processes() -> None:
+    """Show it the processes of its PID namespace; refused where something hides a part of the machine's own /proc."""
+    os.mkdir("/proc")
+    kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
 
 
 def _hide(paths: Iterable[str]) -> None:

@@ -12,16 +12,17 @@ import stat
 import struct
 from collections.abc import Iterable
 
-CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 MS_BIND, MS_REC, MS_PRIVATE, MS_REMOUNT = 4096, 16384, 1 << 18, 32
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY = 2, 4, 8, 1
 MNT_DETACH = 2
 PR_SET_NO_NEW_PRIVS, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 38, 3, 4, 24
+PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 0x1000, 0x8000, 0x1
 # The newer calls have one number on every machine; pivot_root(2) has one for each.
-MOUNT_SETATTR, CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 442, 444, 445, 446
+PIDFD_OPEN, MOUNT_SETATTR, CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 434, 442, 444, 445, 446
 PIVOT_ROOT = {
     "x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "i686": 217, "armv7l": 218, "ppc64le": 203,
     "s390x": 217,
@@ -78,6 +79,11 @@ def prctl(option: int, *arguments: int) -> int:
     """Say something of this process (prctl(2)). Raises OSError."""
     numbers = [ctypes.c_ulong(number) for number in (*arguments, 0, 0, 0, 0)[:4]]
     return _checked(_libc.prctl(option, *numbers), f"prctl {option}")
+
+
+def pidfd_open(pid: int) -> int:
+    """Return a descriptor of a process (pidfd_open(2)); not every interpreter's os has it. Raises OSError."""
+    return _syscall("pidfd_open", PIDFD_OPEN, pid, ctypes.c_uint(0))
 
 
 def keep_capabilities(kept: Iterable[int]) -> None:

@@ -148,7 +148,7 @@ class Parting:
     def _others(self, spared: set[int]) -> list[int]:
         """Find who is neither a part of Stoa's nor a worker (or what it started) that the supervisor knows of."""
         known = {self.left.log_writer, *spared, *(pid for pid, _start in self.left.children.values())}
-        workers = {held.meta["pid"] for key, held in self.left.held.items() if key.startswith(WORKER)}
+        workers = {_session(held.meta["pid"]) for key, held in self.left.held.items() if key.startswith(WORKER)}
         found = (pid for pid in processes.marked(self.run_dir) if not processes.is_front(pid, self.run_dir))
         return [pid for pid in found if not _belongs(pid, known, workers)]
 
@@ -174,6 +174,14 @@ def _belongs(pid: int, groups: set[int], sessions: set[int]) -> bool:
         return pid in groups or os.getpgid(pid) in groups or os.getsid(pid) in sessions
     except ProcessLookupError:
         return True
+
+
+def _session(worker: int) -> int:
+    """Return a worker's session: its own, or in a PID namespace one that it shares with the first process there."""
+    try:
+        return os.getsid(worker)
+    except ProcessLookupError:
+        return 0
 
 
 def _group(pid: int) -> int:

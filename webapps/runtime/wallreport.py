@@ -29,7 +29,7 @@ def report(means: Means, *, on: bool = True, own: bool = False) -> list[Wall]:
         _by_mounts("Sockets of other applications", means),
         Wall("Stoa’s sockets", means.mounts or (means.peers and means.rights), _stoas_sockets(means)),
         Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means, own)),
-        Wall("Signals to other processes", means.landlock >= SCOPES, _signals(means)),
+        Wall("Signals to other processes", means.landlock >= SCOPES or means.pids, _signals(means)),
         _by_mounts("Temporary directory of its own", means),
         Wall("Number of processes", means.counts, _count(means)),
         Wall("Open files, memory of a process", True, "RLIMIT_NOFILE, RLIMIT_DATA"),
@@ -78,7 +78,12 @@ def _processes(means: Means, own: bool) -> str:
 
 
 def _signals(means: Means) -> str:
-    return f"Landlock {means.landlock}" if means.landlock >= SCOPES else _needs_landlock(means)
+    if means.landlock >= SCOPES:
+        return f"Landlock {means.landlock}"
+    if means.pids:
+        return "PID namespace"
+    refused = f" or a PID namespace, which this machine refuses ({means.why_no_pids})" if means.why_no_pids else ""
+    return _needs_landlock(means) + refused
 
 
 def _count(means: Means) -> str:

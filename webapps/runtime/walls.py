@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 kernel: Any = None
+ownpids: Any = None
 ownroot: Any = None
 try:
-    from . import ownroot, syscalls
+    from . import ownpids, ownroot, syscalls
 
     kernel = syscalls
 except ImportError:
@@ -44,7 +45,10 @@ class WallsFailed(Exception):
 
 @dataclass(frozen=True)
 class Means:
-    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked."""
+    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked.
+
+    ``pids`` is asked only where it is needed: of who is not root, where Landlock does not scope signals.
+    """
 
     mounts: bool = False
     why_no_mounts: str = ""
@@ -54,6 +58,8 @@ class Means:
     uid: int = 0
     peers: bool = True
     rights: bool = True
+    pids: bool = False
+    why_no_pids: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Means:
@@ -117,6 +123,20 @@ def prepare() -> None:
         _of_python = tuple(path for path, _writable in ownroot.in_order(ownroot.of_python(), ()))
 
 
+def has_pids(environment: Mapping[str, str]) -> bool:
+    """Say whether a worker that is forked with this first environment puts itself into a PID namespace."""
+    wished = environment.get(KEY, "")
+    return ownpids is not None and bool(wished) and bool(json.loads(wished)["means"].get("pids"))
+
+
+def enter_pids(told: int) -> None:
+    """Go on as another process in a PID namespace; its id is written to ``told`` (``ownpids``). Raises WallsFailed."""
+    try:
+        ownpids.enter(told)
+    except OSError as error:
+        raise _failed(error) from error
+
+
 def raise_walls(wished: Confinement) -> None:
     """Put up what the means permit.
 
@@ -126,6 +146,8 @@ def raise_walls(wished: Confinement) -> None:
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
     try:
+        if wished.means.pids and not ownpids.entered:
+            ownpids.enter()
         _limit(wished)
         os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
         reached = _reached(wished) if wished.means.files else []
@@ -136,9 +158,11 @@ def raise_walls(wished: Confinement) -> None:
         if wished.means.landlock:
             _landlock(wished, reached)
     except OSError as error:
-        raise WallsFailed(
-            f"the walls around it could not be put up ({error}); STOA_WALLS=0 starts Stoa without them"
-        ) from error
+        raise _failed(error) from error
+
+
+def _failed(error: OSError) -> WallsFailed:
+    return WallsFailed(f"the walls around it could not be put up ({error}); STOA_WALLS=0 starts Stoa without them")
 
 
 def _reached(wished: Confinement) -> Reached:
@@ -150,15 +174,16 @@ def _reached(wished: Confinement) -> Reached:
 
 
 def _own_root(wished: Confinement, reached: Reached) -> None:
-    if wished.means.uid:
-        ownroot.enter_user_namespace()
-    else:
+    means = wished.means
+    if not means.uid:
         kernel.unshare(kernel.CLONE_NEWNS)
-    if wished.means.counts:
-        _lower(resource.RLIMIT_NPROC, wished.processes)
-    settings = [] if wished.means.uid else [(path, False) for path in SETTINGS]
-    reached = [*reached, ("/proc", True), *settings]
-    ownroot.enter(reached, hide=wished.hide, temporary=wished.private, size=wished.temporary)
+    elif not means.pids:
+        ownroot.enter_user_namespace()
+    if means.counts and wished.processes:
+        _lower(resource.RLIMIT_NPROC, wished.processes + means.pids)  # The first of a PID namespace is Stoa's.
+    settings = [] if means.uid else [(path, False) for path in SETTINGS]
+    reached = [*reached, *([] if means.pids else [("/proc", True)]), *settings]
+    ownroot.enter(reached, hide=wished.hide, temporary=wished.private, size=wished.temporary, pids=means.pids)
 
 
 # Limits
@@ -233,12 +258,16 @@ def probe(wished: Confinement) -> Means:
     why_no_mounts = _tried(wished, dataclasses.replace(means, mounts=True))
     abi, why_no_landlock = kernel.landlock_abi()
     why_no_landlock = why_no_landlock or _tried(wished, dataclasses.replace(means, landlock=abi))
+    needed = means.uid != 0 and not why_no_mounts and (bool(why_no_landlock) or abi < kernel.SCOPES)
+    why_no_pids = _tried(wished, dataclasses.replace(means, mounts=True, pids=True)) if needed else ""
     return dataclasses.replace(
         means,
         mounts=not why_no_mounts,
         why_no_mounts=why_no_mounts,
         landlock=0 if why_no_landlock else abi,
         why_no_landlock=why_no_landlock,
+        pids=needed and not why_no_pids,
+        why_no_pids=why_no_pids,
     )
 
 

@@ -6,7 +6,7 @@ of Stoa's checkout gets onto ``sys.path``. Runs under any CPython from 3.10.
 It answers packets on its listening socket:
 
 1. ``{"do": "fork", "key", "spec", "environment", "said"}`` with the descriptors listener, ready, out, err, gauge:
-   forks a worker and answers ``{"forked": key, "pid", "start"}``.
+   forks a worker and answers ``{"forked": key, "pid", "start"}``, the process id as it is outside of its walls.
 2. ``{"do": "import", "modules": [...]}``: imports those that are safe to import before anything is configured, so
    that workers begin with them.
 3. ``{"do": "list"}``: answers ``{"children": {pid: key}}``.
@@ -144,14 +144,38 @@ class Zygote:
             self.leaving = True
 
     def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
+        named = dict(zip(FDS, fds, strict=True))
+        if self.instance.walls.has_pids(request["environment"]):
+            self._fork_apart(caller, request, named)
+            return
         pid = os.fork()
         if pid == 0:
-            self._become_worker(request, fds)
+            self._become_worker(request, named)
         self.wire.close_all(fds)
-        self.children[pid] = request["key"]
-        self._tell(caller, {"forked": request["key"], "pid": pid, "start": _start(pid)})
+        self._has_forked(caller, request["key"], pid)
 
-    def _become_worker(self, request: dict[str, Any], fds: list[int]) -> None:
+    def _fork_apart(self, caller: socket.socket, request: dict[str, Any], fds: dict[str, int]) -> None:
+        """Fork a child that puts a worker into a PID namespace, and leaves it to us when the caller knows of it."""
+        ownpids = self.instance.walls.ownpids
+        ownpids.adopt()
+        link, told = socket.socketpair()
+        fds["told"] = told.detach()
+        child = os.fork()
+        if child == 0:
+            link.close()
+            self._become_worker(request, fds)
+        self.wire.close_all(fds.values())
+        with link:
+            worker = ownpids.hear(link)
+            self._has_forked(caller, request["key"], worker or child)
+            if worker:
+                ownpids.let_go(link, child)
+
+    def _has_forked(self, caller: socket.socket, key: str, pid: int) -> None:
+        self.children[pid] = key
+        self._tell(caller, {"forked": key, "pid": pid, "start": _start(pid)})
+
+    def _become_worker(self, request: dict[str, Any], fds: dict[str, int]) -> None:
         """Give up everything of the zygote's, then serve. Never returns."""
         try:
             self.selector.close()
@@ -164,21 +188,23 @@ class Zygote:
             spec = self.spec.AppSpec.from_dict(request["spec"])
             environment = {**self.environment, **request["environment"]}
             said = request.get("said", "")  # A supervisor of before an update does not tell.
-            self.instance.run(spec, environment, dict(zip(FDS, fds, strict=True)), self.preloaded, said)
+            self.instance.run(spec, environment, fds, self.preloaded, said)
         finally:
             os._exit(70)
 
     def _reap(self) -> None:
-        while self.children:
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            key = self.children.pop(pid, "")
+            if pid not in self.children:
+                continue  # The first process of a worker's PID namespace.
+            ended = {"ended": pid, "key": self.children.pop(pid), "status": os.waitstatus_to_exitcode(status)}
             for caller in list(self.callers):
-                self._tell(caller, {"ended": pid, "key": key, "status": os.waitstatus_to_exitcode(status)})
+                self._tell(caller, ended)
 
     def _tell(self, caller: socket.socket, message: dict[str, Any]) -> None:
         try:
