@@ -10,9 +10,13 @@ from webapps.models import WebApp
 from webapps.runtime.spec import AppSpec
 from webapps.specs import read_specs
 
-TYPED = "memory: 512 MB\ntemporary directory: 64 MB\nopen files: 1000\nprocesses: 100\nnice: 5\nreach: /srv/data"
+TYPED = (
+    "memory: 512 MB\nmemory of all: 2048 MB\ntemporary directory: 64 MB\nopen files: 1000\nprocesses: 100\nnice: 5\n"
+    "reach: /srv/data"
+)
 STORED = {
     "memory": 512 << 20,
+    "memory_all": 2048 << 20,
     "temporary": 64 << 20,
     "open_files": 1000,
     "processes": 100,
@@ -35,6 +39,7 @@ def test_it_stores_what_is_typed_and_shows_what_is_stored() -> None:
         ("speed: 5", "begins with one of"),
         ("memory: much", "a number from 64"),
         ("memory: 1 MB", "a number from 64"),
+        ("memory of all: 1 GB", "a number from 64"),
         ("nice: 20", "from 0 to 19"),
         ("nice: 1\nnice: 2", "twice"),
         ("reach: srv", "whole path"),
@@ -54,4 +59,5 @@ def test_they_reach_the_runtime(webapp: WebApp) -> None:
     bounds = spec.bounds
 
     assert (bounds.memory, bounds.processes, bounds.reach) == (512 << 20, 100, ("/srv/data",))
+    assert bounds.memory_all == 2048 << 20
     assert AppSpec.from_dict(spec.to_dict()) == spec

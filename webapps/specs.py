@@ -111,5 +111,6 @@ def _limits(webapp: WebApp) -> Limits:
 def _bounds(namespace: Namespace) -> Bounds:
     """Read a namespace's limits; what is left out is what Stoa takes by itself."""
     limits = namespace.limits
-    numbers = {name: int(limits.get(name) or 0) for name in ("memory", "open_files", "processes", "temporary", "nice")}
+    names = ("memory", "memory_all", "open_files", "processes", "temporary", "nice")
+    numbers = {name: int(limits.get(name) or 0) for name in names}
     return Bounds(**numbers, reach=tuple(limits.get("reach") or ()))

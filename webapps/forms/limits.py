@@ -14,6 +14,7 @@ MEGABYTE = 1 << 20
 # What a line may say: the name that is stored, whether it is in MB, least and most.
 KINDS = {
     "memory": ("memory", True, 64, 1 << 24),
+    "memory of all": ("memory_all", True, 64, 1 << 24),
     "temporary directory": ("temporary", True, 1, 1 << 24),
     "open files": ("open_files", False, 64, 1 << 20),
     "processes": ("processes", False, 8, 1 << 16),

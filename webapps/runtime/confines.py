@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import ownroot, seclusion, wallreport, walls
+from .cgroups import Delegated
 from .owners import Owners, own
 from .spec import AppSpec, Protocol
 
@@ -67,12 +68,12 @@ class Confines:
             self._means[uid] = ask(account, walls.Confinement(read=read, hide=hide, processes=PROCESSES))
         return self._means[uid]
 
-    def report(self) -> list[dict[str, Any]]:
-        """Return which walls hold, for the status."""
+    def report(self, delegated: Delegated) -> list[dict[str, Any]]:
+        """Return which walls hold, for the status, where this control group is delegated."""
         user = self.owners.user
         means = self.means(pwd.getpwnam(user) if user else None) if self.on else walls.Means()
         own_kept = seclusion.is_secluded()
-        return [dataclasses.asdict(wall) for wall in wallreport.report(means, on=self.on, own=own_kept)]
+        return [dataclasses.asdict(wall) for wall in wallreport.report(means, delegated, on=self.on, own=own_kept)]
 
     def of(self, spec: AppSpec) -> dict[str, str]:
         """Return the part of a worker's first environment that carries its confinement.

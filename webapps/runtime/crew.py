@@ -16,6 +16,7 @@ from .application import Application, Instance, Worker
 from .held import PIPE
 from .keeperlink import KeeperLink
 from .loop import Loop
+from .nsgroups import NamespaceGroups
 from .spec import AppSpec
 from .zygotes import Place, Zygote, Zygotes
 
@@ -50,8 +51,10 @@ class Crew:
         loop: Loop,
         judge: Judge,
         confines: Callable[[AppSpec], dict[str, str]],
+        groups: NamespaceGroups,
     ) -> None:
         self.confines = confines
+        self.groups = groups
         self.keeper = keeper
         self.loop = loop
         self.judge = judge
@@ -78,6 +81,7 @@ class Crew:
         self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
         try:
             said, confines = application.said(instance.key), self.confines(instance.spec)
+            self.groups.enter(instance.spec.namespace, worker.key, instance.spec.bounds)
             zygote = self.zygotes.get(instance.key.place)
             fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
             zygote.fork(worker.key, _marked(application, instance), confines, said, fds)
@@ -129,6 +133,7 @@ class Crew:
         """Go on with a worker that an earlier supervisor had forked."""
         instance.workers[worker.key] = worker
         self.workers[worker.key] = (application, instance, worker)
+        self.groups.adopt(instance.spec.namespace, worker.key, instance.spec.bounds, worker.pid)
         if not worker.ready:
             self.signal(worker, signal.SIGKILL)
 
@@ -168,8 +173,11 @@ class Crew:
         application, instance, worker = known
         worker.pid, worker.start = pid, start
         self.note(application, instance, worker)
-        if instance in application.leaving:
+        problem = self.groups.take_in(instance.spec.namespace, pid)
+        if instance in application.leaving or problem:
             self.signal(worker, signal.SIGKILL)  # It was given up before it had a process.
+        if problem:
+            self.judge.worker_failed(application, instance, problem)
 
     def _kill_strangers(self, children: dict[str, str]) -> None:
         """Kill workers that a zygote forked for a supervisor that died before it noted them."""
@@ -275,6 +283,7 @@ class Crew:
             return None
         _application, instance, worker = known
         instance.workers.pop(key, None)
+        self.groups.leave(instance.spec.namespace, key)
         self._close_ready(worker)
         self.keeper.drop(f"worker:{key}")
         self.keeper.drop(f"gauge:{key}")

@@ -22,6 +22,7 @@ from .crowd import Crowd
 from .events import Events
 from .keeperlink import KeeperLink
 from .loop import Loop
+from .nsgroups import NamespaceGroups
 from .owners import Owners
 from .plan import Key, Step, steps
 from .pulse import Pulse
@@ -48,7 +49,7 @@ class Fleet:
         self.applications: dict[int, Application] = {}
         self.owners = Owners(user)
         self.confines = Confines(run_dir.parent, self.owners, self._wishes)
-        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of)
+        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of, NamespaceGroups.standing(events))
         self.loop = loop
         self.caretaker = Caretaker(events)
         self.crowd = Crowd(events)

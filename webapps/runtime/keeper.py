@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import processes, seclusion, takeover, wire
+from . import cgroups, processes, seclusion, takeover, wire
 from .children import Child, Children, Room
 from .held import CHILD, PIPE, Held
 from .loglink import LogLink
@@ -339,11 +339,14 @@ def main() -> int:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     _become_subreaper()
+    delegated = cgroups.settle(cgroups.find(), os.getpid())
     run_dir = Path(config["run_dir"])
     left = takeover.claim(run_dir)
     if left is None:
         processes.sweep(run_dir)
-    return Keeper(config, listeners, left).serve()
+    status = Keeper(config, listeners, left).serve()
+    cgroups.undo(delegated, os.getpid())
+    return status
 
 
 if __name__ == "__main__":

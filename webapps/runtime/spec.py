@@ -67,11 +67,13 @@ class Limits:
 class Bounds:
     """The walls of a namespace, for each of its processes; sizes bytes, 0 means what Stoa takes by itself.
 
-    ``memory`` is what one process may hold of data (0: no limit), ``nice`` how far it stands back for others,
-    ``reach`` directories beyond its own that it may use.
+    ``memory`` is what one process may hold of data (0: no limit), ``memory_all`` what all of them may take together
+    (0: no limit; acts where there are control groups), ``nice`` how far it stands back for others, ``reach``
+    directories beyond its own that it may use.
     """
 
     memory: int = 0
+    memory_all: int = 0
     open_files: int = 0
     processes: int = 0
     temporary: int = 0

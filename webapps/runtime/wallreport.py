@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .cgroups import Delegated
 from .walls import COUNTS_PROCESSES, Means
 
 # Landlock scopes signals from this version on (landlock(7)).
 SCOPES = 6
+NOBODYS = Delegated(why_not="it was not asked")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Wall:
     words: str
 
 
-def report(means: Means, *, on: bool = True, own: bool = False) -> list[Wall]:
+def report(means: Means, delegated: Delegated = NOBODYS, *, on: bool = True, own: bool = False) -> list[Wall]:
     """Say which walls hold on this machine, and by what; ``own``: Stoa's own processes keep to themselves anyhow."""
     if not on:
         return [Wall("Walls", False, "STOA_WALLS=0 switches them off")]
@@ -31,9 +33,10 @@ def report(means: Means, *, on: bool = True, own: bool = False) -> list[Wall]:
         Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means, own)),
         Wall("Signals to other processes", means.landlock >= SCOPES or means.pids, _signals(means)),
         _by_mounts("Temporary directory of its own", means),
-        Wall("Number of processes", means.counts, _count(means)),
+        Wall("Number of processes", means.counts or "pids" in delegated.controllers, _count(means, delegated)),
         Wall("Open files, memory of a process", True, "RLIMIT_NOFILE, RLIMIT_DATA"),
-        Wall("CPU share", True, "nice value; shares of control groups are not used"),
+        Wall("Memory of all of a namespace", "memory" in delegated.controllers, _by_group("memory", delegated)),
+        Wall("CPU share", True, f"nice value; of a namespace: {_by_group('cpu', delegated)}"),
         Wall("No new privileges", means.rights, _rights(means)),
     ]
 
@@ -86,7 +89,19 @@ def _signals(means: Means) -> str:
     return _needs_landlock(means) + refused
 
 
-def _count(means: Means) -> str:
+def _by_group(controller: str, delegated: Delegated) -> str:
+    """Say by what a limit of a namespace holds, or what it needs."""
+    if controller in delegated.controllers:
+        return "control group"
+    why = delegated.why_not or f"the controller {controller} is not delegated"
+    return f"needs a control group, Delegate=yes in the unit ({why})"
+
+
+def _count(means: Means, delegated: Delegated) -> str:
+    return f"{_count_of_each(means)}; of a namespace: {_by_group('pids', delegated)}"
+
+
+def _count_of_each(means: Means) -> str:
     if means.counts:
         return "RLIMIT_NPROC in the user namespace"
     if means.uid == 0:
