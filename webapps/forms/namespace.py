@@ -29,8 +29,8 @@ HELP = {
     "os_user": "Whom its processes run as and its data belongs to. Acts when root has started Stoa. "
     "Blank: STOA_USER, or the user that Stoa runs as.",
     "limits": "Of each process, one to a line: memory: 512 MB, temporary directory: 256 MB, open files: 1000, "
-    "processes: 200, nice: 5. Of all together, where there are control groups: memory of all: 2048 MB; processes "
-    "times its workers and once more; CPU by nice. A directory beyond its own: reach: /srv/data. "
+    "processes: 200, nice: 5. Of all together, where Stoa has a control group (System page): memory of all: 2048 MB. "
+    "A directory beyond its own: reach: /srv/data. "
     "Blank: 8192 open files, 512 processes and threads, temporary files on disk without a limit.",
 }
 
