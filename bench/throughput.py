@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
 import socket
 import statistics
@@ -101,7 +102,9 @@ def sample(place: Place, seconds: int, connections: int) -> Sample:
     before = wrk.cpu(place.front), wrk.cpu(place.application)
     load = wrk.load(place.url, seconds=seconds, connections=connections)
     front, application = wrk.cpu(place.front) - before[0], wrk.cpu(place.application) - before[1]
-    return Sample(load, front / load.requests * 1e6, application / load.requests * 1e6)
+    # uWSGI may answer none: its threads stay with connections that another process of the front has left open.
+    answered = load.requests or math.nan
+    return Sample(load, front / answered * 1e6, application / answered * 1e6)
 
 
 def report(samples: dict[str, list[Sample]]) -> None:
