@@ -51,7 +51,7 @@ class House:
             self.go_on.wait(20)
         self.names.append(threading.current_thread().name)
         try:
-            connection.send(data)
+            connection.finish(data)
         except ClientGone:
             return False
         return True
@@ -69,13 +69,13 @@ class House:
         self.pace.step()
 
     def hold_up_the_one(self, slow: socket.socket) -> None:
-        """Have the one that serves alone be busy over two looks."""
+        """Have the one that serves alone be busy over three looks."""
         self.held_up.clear()
         slow.sendall(b"s")
         assert self.held_up.wait(20)
         self.threads.alone = next(seat for seat in self.threads.seats if seat.connection)
-        self.pace.step()
-        self.pace.step()
+        for _look in range(3):
+            self.pace.step()
 
     def close(self) -> None:
         self.go_on.set()

@@ -12,11 +12,13 @@ import pytest
 from webapps.runtime.rush import BEGINS, COUNT, ENDS, Rush
 
 
-@pytest.fixture
-def front() -> Iterator[int]:
+def waiting() -> Iterator[int]:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     yield process.pid
     process.communicate()
+
+
+front, another = pytest.fixture(waiting, name="front"), pytest.fixture(waiting, name="another")
 
 
 class Clock:
@@ -42,6 +44,21 @@ def test_it_begins_and_ends_with_the_rush(front: int) -> None:
 
     other, batch = os.SCHED_OTHER, os.SCHED_BATCH
     assert policies == [other, other, batch, batch, other, other]
+
+
+def test_each_process_has_a_core_of_its_own_meanwhile(front: int, another: int) -> None:
+    cores = os.sched_getaffinity(0)
+    clock = Clock(front, another)
+    clock.second(BEGINS + 1)
+    first, second = os.sched_getaffinity(front), os.sched_getaffinity(another)
+
+    assert len(first) == len(second) == 1
+    assert (first | second) <= cores
+    assert (first != second) == (len(cores) > 1)
+
+    clock.second(ENDS - 1)
+
+    assert os.sched_getaffinity(front) == os.sched_getaffinity(another) == cores
 
 
 def test_what_was_counted_before_is_no_rush(front: int) -> None:

@@ -19,10 +19,12 @@ from .wsgi_threads import Seat, Threads
 
 # Requests a second from which on one thread serves alone.
 RUSH = 1000
+# Up to here the front's cores are idle now and then, and requests and answers are bundled (``Threads``).
+MANY = 25000
 # How often (seconds) requests are counted while there are many, and while there are few.
 COUNT = (0.2, 1.0)
-# How often (seconds) the one is looked at: what waits behind a slow request waits for twice that at most.
-LOOK = 0.005
+# How often (seconds) the one is looked at: what waits behind a slow request waits for three times that at most.
+LOOK = 0.004
 # How long (seconds) all serve after the one was held up; doubled each time.
 PATIENCE = (1.0, 60.0)
 
@@ -49,7 +51,7 @@ class Pace:
         self.served = 0
         self.counted = time.monotonic()
         self.seen = -1
-        self.waited = 0.0
+        self.waited: float | None = None
         self.patience = PATIENCE[0]
         self.not_before = 0.0
         self.interval = COUNT[1]
@@ -58,16 +60,22 @@ class Pace:
         """Look after the threads; return how long the main thread may wait until the next step."""
         alone = self.threads.alone
         if alone is not None:
-            waited = _waited_for_a_core(alone)
-            busy = alone.connection is not None and alone.served == self.seen
-            if busy and waited - self.waited < LOOK / 2:
-                self._end_rush()
-                self.not_before = time.monotonic() + self.patience
-                self.patience = min(self.patience * 2, PATIENCE[1])
-            self.waited = waited
+            self._look_at(alone)
         self.seen = alone.served if alone else -1
         self._count()
         return LOOK if self.threads.alone else self.interval
+
+    def _look_at(self, alone: Seat) -> None:
+        """End the rush where the one has been with the same request at three looks, and could have run."""
+        if alone.connection is None or alone.served != self.seen:
+            self.waited = None
+            return
+        waited = _waited_for_a_core(alone)
+        if self.waited is not None and waited - self.waited < LOOK / 2:
+            self._end_rush()
+            self.not_before = time.monotonic() + self.patience
+            self.patience = min(self.patience * 2, PATIENCE[1])
+        self.waited = waited
 
     def _count(self) -> None:
         """Count, once in an interval, how many requests there were."""
@@ -78,6 +86,7 @@ class Pace:
         served = sum(seat.served for seat in self.threads.seats)
         self.interval = COUNT[0] if served - self.served > RUSH / 10 * elapsed else COUNT[1]
         rush = len(self.threads.seats) > 1 and served - self.served > RUSH * elapsed
+        self.threads.bundling = served - self.served < MANY * elapsed
         self.served, self.counted = served, now
         if rush and now >= self.not_before and not self.threads.alone:
             self.threads.serve_alone()

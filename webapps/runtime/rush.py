@@ -4,10 +4,15 @@ A process that is woken usually interrupts another one. In a rush the front and 
 with every request, and each wakes for one where it could have had ten. One of SCHED_BATCH (sched(7)) waits for its
 turn: then both find more to do at once, and the machine answers more. With little to do that would only be a delay.
 The worker sees to itself (``pace``); nginx cannot, so the supervisor does it.
+
+Whoever is woken through a socket is put on the waker's core, in the belief that the waker is about to sleep. So the
+front's processes end up on one core, each waiting for the other, while another core is idle. In a rush each has its
+own.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable
 
@@ -35,13 +40,18 @@ class Rush:
         self.begun, self.counted = begun, now
         was, self.on = self.on, rate > (ENDS if self.on else BEGINS)
         if self.on or was:  # Each time anew: a reload begins other processes.
-            policy = os.SCHED_BATCH if self.on else os.SCHED_OTHER
-            for pid in self.front():
-                _schedule(pid, policy)
+            cores = os.sched_getaffinity(0)
+            own = itertools.cycle(sorted(cores))
+            for pid in sorted(self.front()):
+                if self.on:
+                    _schedule(pid, os.SCHED_BATCH, {next(own)})
+                else:
+                    _schedule(pid, os.SCHED_OTHER, cores)
 
 
-def _schedule(pid: int, policy: int) -> None:
+def _schedule(pid: int, policy: int, cores: set[int]) -> None:
     try:
         os.sched_setscheduler(pid, policy, os.sched_param(0))
+        os.sched_setaffinity(pid, cores)
     except OSError:
         pass  # It has ended meanwhile, or somebody forbids it: then it is as before.

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import threading
+from collections import deque
 
 # How long (seconds) the front may pause within a request that it has begun, and not take what it asked for. nginx
 # gives up on a client that takes nothing for 60 s (send_timeout), so it is nginx that ends such an exchange.
@@ -26,10 +27,14 @@ class Connection:
     """A connection, and how far it has come: ``progress`` counts, ``waiting`` says that the front is waited for.
 
     Whoever has the ``lock`` serves it; ``again`` tells him that more has arrived. ``unsure`` says that something may
-    have arrived unread before the epoll told of it last.
+    have arrived unread before the epoll told of it last; ``early`` that it has been read before its turn. An answer
+    may wait in the ``outbox``, where there is one.
     """
 
-    __slots__ = ("again", "fd", "gone", "lock", "progress", "recv", "rest", "sock", "unsure", "waiting")
+    __slots__ = (
+        *("again", "early", "fd", "gone", "lock", "outbox", "progress"),
+        *("recv", "rest", "sock", "unsure", "waiting"),
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(True)  # An application may have called socket.setdefaulttimeout().
@@ -41,12 +46,21 @@ class Connection:
         self.rest = b""
         self.lock = threading.Lock()
         self.again = self.unsure = False
-        self.gone = False
+        self.gone = self.early = False
+        self.outbox: Outbox | None = None
         self.progress = 0
         self.waiting = False
 
+    def take_early(self) -> None:
+        """Read for the next ``take()``."""
+        self.take()
+        self.early = True
+
     def take(self) -> bool:
         """Read what is there, which may be nothing, into ``rest``; False when the front has closed."""
+        if self.early:
+            self.early = False
+            return not self.gone
         try:
             self.rest = data = self.recv(GULP, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -107,6 +121,13 @@ class Connection:
         except OSError as error:
             raise self._lost(error) from None
 
+    def finish(self, data: bytes) -> None:
+        """Send an answer, or the small rest of one; it may wait in the outbox. Raises ClientGone."""
+        if self.outbox is None or self.rest:
+            self.send(data)
+        else:
+            self.outbox.held.append((self, data))
+
     def stream(self, data: bytes) -> None:
         """Send a part of a response of many; the front may take its time. Raises ClientGone."""
         self.waiting = True
@@ -152,3 +173,19 @@ class Connection:
         for _ in range(64):
             if not self.sock.recv(1 << 16, socket.MSG_DONTWAIT):
                 return
+
+
+class Outbox:
+    """Answers that wait for each other. Any thread may send them; each is sent by one."""
+
+    def __init__(self) -> None:
+        self.held: deque[tuple[Connection, bytes]] = deque()
+
+    def send(self) -> None:
+        """Send all that is there. Of a client that has gone the epoll tells."""
+        while self.held:
+            try:
+                connection, data = self.held.popleft()
+                connection.send(data)
+            except (IndexError, ClientGone):
+                continue

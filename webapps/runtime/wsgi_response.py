@@ -151,7 +151,7 @@ class Exchange:
                 body = self._fitted(body, self.length)
             head = self._open(b"Content-Length: %d\r\n" % len(body))
         if len(body) < SMALL:
-            self.connection.send(head + body)
+            self.connection.finish(head + body)
         else:
             self.connection.stream(head)
             self.connection.stream(body)
@@ -161,7 +161,11 @@ class Exchange:
         for part in parts:
             data = part if type(part) is bytes else as_bytes(part)
             if data:
-                self._send(data)
+                if len(data) == self.length and not self.opened:
+                    self._send_at_once(data)
+                    self.left = 0
+                else:
+                    self._send(data)
                 if self.bodiless:
                     break  # Nobody wants to see the rest, which may have no end.
         self._end()
