@@ -234,4 +234,12 @@ class WorkerSite:
     def is_accepting(self) -> bool:
         """Say whether the process waits for connections (the epolls in proc(5), fdinfo)."""
         watched = f"ino:{os.fstat(self.listener.fileno()).st_ino:x} "
-        return any(watched in info.read_text() for info in Path(f"/proc/{self.process.pid}/fdinfo").iterdir())
+        return any(watched in _read(info) for info in Path(f"/proc/{self.process.pid}/fdinfo").iterdir())
+
+
+def _read(path: Path) -> str:
+    """Return what a file says, nothing where it has just gone."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
