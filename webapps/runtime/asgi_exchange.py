@@ -42,19 +42,25 @@ class Exchange:
         self.bodiless = self.chunked = self.complete = self.cut = self.keep = self.left = self.started = False
 
     async def run(self) -> None:
-        """Call the application, and see to it that something is answered."""
+        """Call the application, count that, and see to it that something is answered."""
+        protocol = self.protocol
+        gauge = protocol.worker.gauge
+        gauge.begin()
         try:
-            await self.protocol.app(self.scope, self.receiver.receive, self.send)
+            await protocol.app(self.scope, self.receiver.receive, self.send)
+            if not self.complete:
+                if not protocol._closed:
+                    protocol.log.error("the ASGI application returned without completing its response")
+                self._make_up()
         except CancelledError:
             self.keep = False  # The client has gone.
         except Exception:
-            if not self.protocol._closed:  # Who finds out that nobody listens any more may say so as he likes.
-                self.protocol.log.exception("Error in ASGI application")
+            if not protocol._closed:  # Who finds out that nobody listens any more may say so as he likes.
+                protocol.log.exception("Error in ASGI application")
             self._make_up()
-        else:
-            if not self.complete and not self.protocol._closed:
-                self.protocol.log.error("the ASGI application returned without completing its response")
-            self._make_up()
+        finally:
+            gauge.end()
+            protocol.ended(self)
 
     async def send(self, message: dict[str, Any]) -> None:
         """Take a message of the application's. Raises WrongMessage, WrongHeader."""

@@ -18,10 +18,14 @@ from .wsgi_request import CACHED, CONTROLS, TOKEN
 # With one of these a request is not ordinary: gunicorn reads it.
 UNUSUAL = frozenset((b"connection", b"expect", b"transfer-encoding", b"upgrade"))
 VERSIONS = {(1, 1): "1.1", (1, 0): "1.0"}
+# What Heads keep: so many requests, of so many bytes at most, without one of these.
+KNOWN, LONGEST_HEAD = 64, 2048
+SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 # What a name in a response means here.
 PLAIN, LENGTH, COOKIE, LEFT_OUT = range(4)
 # They are about one connection, which is the server's matter (ASGI, "Response Start").
 SERVERS_OWN = (b"connection", b"keep-alive", b"transfer-encoding")
+Scope = dict[str, Any]
 BREAKS = CONTROLS + b"\r\n"
 MEANINGS: dict[bytes, int] = {}
 
@@ -31,17 +35,61 @@ class Request:
 
     __slots__ = ("_expect_100_continue", "chunked", "content_length", "method", "must_close", "scope", "version")
 
-    def __init__(self, parser: Any, scope: dict[str, Any]) -> None:
+    def __init__(self, scope: Scope, version: tuple[int, int], content_length: int, must_close: bool) -> None:
         self.scope = scope
         self.method = scope["method"]
-        self.version = parser.http_version
-        self.content_length = parser.content_length or 0
-        self.must_close = not parser.should_keep_alive
+        self.version = version
+        self.content_length = content_length
+        self.must_close = must_close
         self.chunked = self._expect_100_continue = False
 
     def should_close(self) -> bool:
         """Say whether it is the connection's last."""
         return self.must_close
+
+
+class Heads:
+    """Requests that come again byte for byte, as those of one client do, are read once. For one application.
+
+    Kept, in bounds, are those without a body, a query, or anything else that may be somebody's secret.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Scope] = {}
+        self.seen: set[int] = set()
+
+    def find(self, data: bytes, state: dict[str, Any]) -> Request | None:
+        """Return the request of which all is there, if it is known."""
+        scope = self.known.get(data)
+        if scope is None:
+            return None
+        return Request(_fresh(scope, state), (1, 1), 0, False)
+
+    def learn(self, data: bytes, request: Request) -> None:
+        """Keep what came a second time, if it may be kept."""
+        if len(data) > LONGEST_HEAD or data.find(b"\r\n\r\n") != len(data) - 4:
+            return
+        scope = request.scope
+        if request.must_close or request.content_length or request.version != (1, 1) or scope["query_string"]:
+            return
+        mark = hash(data)
+        if mark not in self.seen:
+            if len(self.seen) >= CACHED:
+                self.seen.clear()
+            self.seen.add(mark)
+        elif SECRET.isdisjoint(name for name, _value in scope["headers"]):
+            if len(self.known) >= KNOWN:
+                self.known.clear()
+            self.known[data] = _fresh(scope, {})
+
+
+def _fresh(scope: Scope, state: dict[str, Any]) -> Scope:
+    """Return a copy that an application may change."""
+    scope = scope.copy()
+    scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}
+    scope["headers"] = scope["headers"].copy()
+    scope["state"] = state.copy()
+    return scope
 
 
 def read(parser: Any, root_path: str, state: dict[str, Any]) -> Request | None:
@@ -77,7 +125,7 @@ def read(parser: Any, root_path: str, state: dict[str, Any]) -> Request | None:
         "client": client,
         "state": state.copy(),
     }
-    return Request(parser, scope)
+    return Request(scope, parser.http_version, parser.content_length or 0, not parser.should_keep_alive)
 
 
 def render(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int | None, bytes]:

@@ -11,19 +11,26 @@ Runs inside the application's process under any CPython from 3.10.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol, BodyReceiver
 
 from . import asgi_headers, guard
 from .asgi_exchange import Exchange
+from .eager import Starter
 
 # So many calls whose response is complete may still be at work on one connection.
 MOST_LEFT = 16
+# Stands for a task that has not gone as far as it can go without waiting.
+BEGINNING: Any = object()
 
 
 class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
     """A connection from the front. Its worker has ``gauge``, ``draining`` and ``websocket_app`` besides gunicorn's."""
+
+    # One process serves one application.
+    heads = asgi_headers.Heads()
 
     # One request after another
 
@@ -33,34 +40,70 @@ class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
         # Without it the parser is gunicorn's in Python, or an old one, which leaves more to be checked.
         self._reads = hasattr(self._callback_parser, "asgi_headers")
         self._addresses = [self.transport.get_extra_info(name) for name in ("sockname", "peername")]
+        self._starter = Starter(self.worker.loop)
+        #: Whether nothing of the next request has come; what has come behind one that the parser has not seen.
+        self._between = True
+        self._behind: bytes | None = None
+        self._serving: Coroutine[Any, Any, None] | None = None
         if buffered:
-            self._feed_callback_parser(buffered)
+            self.data_received(buffered)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come. A request that is known as a whole does not see the parser."""
+        if not self._between:
+            if self._behind is None:
+                super().data_received(data)
+            else:
+                self._put_behind(data)
+        else:
+            self._between = False
+            request = self.heads.find(data, self.worker.state)
+            if request is not None:
+                self._behind = b""
+                self._open(request)._complete = True
+            else:
+                super().data_received(data)
+                receiver = self._body_receiver
+                if receiver and receiver._complete and type(receiver.request) is asgi_headers.Request:
+                    self.heads.learn(data, receiver.request)
+        serving, self._serving = self._serving, None
+        if serving:
+            self._begin(serving)
+
+    def _put_behind(self, data: bytes) -> None:
+        self._behind = (self._behind or b"") + data
+        if len(self._behind) > self._max_buffer_size:
+            self._pause_reading()
 
     def _on_headers_complete(self) -> bool:
         worker = self.worker
         request: Any = asgi_headers.read(self._callback_parser, self._root_path, worker.state) if self._reads else None
         if request is not None:
-            self._body_receiver = receiver = BodyReceiver(request, self)
-            serving = self._serve(Exchange(self, request, receiver, request.scope))
+            self._open(request)
         else:
             super()._on_headers_complete()
-            serving = self._serve_unusual(self._current_request)
-        self._task = worker.loop.create_task(serving)
+            self._serving = self._serve_unusual(self._current_request)
         return False
 
-    async def _serve(self, exchange: Exchange) -> None:
-        gauge = self.worker.gauge
-        gauge.begin()
-        try:
-            await exchange.run()
-        finally:
-            gauge.end()
-            self._ended(exchange)
+    def _open(self, request: asgi_headers.Request) -> BodyReceiver:
+        self._body_receiver = receiver = BodyReceiver(request, self)
+        self._serving = Exchange(self, request, receiver, request.scope).run()
+        return receiver
+
+    def _begin(self, serving: Coroutine[Any, Any, None]) -> None:
+        """Begin to serve, unless what came behind the head has ended the connection."""
+        if self._closed:
+            serving.close()
+            return
+        self._task = BEGINNING
+        task = self._starter.start(serving)
+        if self._task is BEGINNING:  # The response is not complete.
+            self._task = task
 
     async def _serve_unusual(self, request: Any) -> None:
         if not (request.may_upgrade() and self._is_websocket_upgrade(request)):
             scope = self._build_http_scope(request, *self._addresses)
-            await self._serve(Exchange(self, request, self._body_receiver, scope))
+            await Exchange(self, request, self._body_receiver, scope).run()
             return
         self.app = self.worker.websocket_app
         self.worker.gauge.begin()
@@ -84,7 +127,8 @@ class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
             self._finishing_calls[exchange] = exchange.receiver
             exchange.left = self._next(exchange)
 
-    def _ended(self, exchange: Exchange) -> None:
+    def ended(self, exchange: Exchange) -> None:
+        """Look for the next request now, or close, where that was not done with the response."""
         self._finishing_calls.pop(exchange, None)
         if not exchange.left and not (exchange.keep and self._next(exchange)):
             self._close_transport()
@@ -100,10 +144,17 @@ class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
         self.worker.nr += 1
         if self._reading_paused:
             self._resume_reading()
-        pipelined = parser.remaining()
+        pipelined = parser.remaining() if self._behind is None else self._behind
+        self._behind = None
         parser.reset()
         self._current_request = self._body_receiver = None
-        return not pipelined or bool(self._feed_callback_parser(pipelined))
+        self._between = not pipelined
+        if pipelined and not self._feed_callback_parser(pipelined):
+            return False
+        serving, self._serving = self._serving, None
+        if serving:
+            self._task = self.worker.loop.create_task(serving)  # Another task is at work here.
+        return True
 
     # What an application is told where gunicorn reads the request
 

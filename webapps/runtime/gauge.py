@@ -120,3 +120,15 @@ class Gauge:
     def last_beat(self) -> float:
         """When (monotonic seconds) the process last showed that it is alive; 0 where it never did."""
         return self._words[BEAT] / 1e9
+
+
+class OneThread(Gauge):
+    """The page of a worker whose requests are counted by one thread, which needs no lock."""
+
+    def begin(self) -> None:
+        """Count a request that begins."""
+        self._words[BEGUN] += 1
+
+    def end(self) -> None:
+        """Count a request that has ended, however it did."""
+        self._words[ENDED] += 1
