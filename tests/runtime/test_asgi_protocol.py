@@ -116,6 +116,58 @@ def test_requests_that_come_together_are_answered_in_order(client: Client) -> No
     assert [client.reply().body[:5] for _time in range(3)] == [b"hello", b"one t", b"hello"]
 
 
+def test_a_request_that_comes_again_is_told_as_before(client: Client) -> None:
+    said = [client.request("GET /tell", b"", *FRONT).json() for _time in range(4)]
+
+    assert said == said[:1] * 4
+    assert client.request("GET /tell", b"", *FRONT, "X-Own: 1").json() != said[0]
+
+
+def test_what_comes_behind_a_request_that_is_known_is_answered_after_it(client: Client) -> None:
+    for _time in range(3):
+        client.send(HELLO)
+        assert client.reply().body == b"hello"
+    slow = "GET /parts HTTP/1.1\r\nHost: known\r\n\r\n"
+    for _time in range(3):
+        client.send(slow)
+        client.reply()
+
+    client.send(slow)
+    client.send(HELLO[:9])
+    client.send(HELLO[9:] + slow + HELLO)
+
+    assert [client.reply().body[:5] for _time in range(4)] == [b"one t", b"hello", b"one t", b"hello"]
+    client.send(HELLO)
+    assert client.reply().body == b"hello"
+    assert client.is_open()
+
+
+def test_what_comes_in_two_pieces_is_one_request(client: Client) -> None:
+    for cut in (1, len(HELLO) // 2, len(HELLO) - 1):
+        client.send(HELLO[:cut])
+        wait_for(client.is_read)
+        client.send(HELLO[cut:])
+        assert client.reply().body == b"hello"
+
+
+def test_a_known_request_whose_client_goes_is_over(site: WorkerSite) -> None:
+    for _time in range(3):
+        before = site.printed().count("http.disconnect")
+        with site.client() as client:
+            client.send("GET /waits HTTP/1.1\r\nHost: known\r\n\r\n")
+            wait_for(lambda before=before: site.printed().count("waits") > before)  # type: ignore[misc]
+        wait_for(lambda before=before: site.printed().count("http.disconnect") > before)  # type: ignore[misc]
+
+
+def test_a_request_whose_body_is_malformed_is_not_begun(site: WorkerSite, client: Client) -> None:
+    begun = site.gauge.begun
+    client.send("POST /tell HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+
+    assert client.reply().status == 400
+    assert client.ended()
+    assert site.gauge.begun == begun
+
+
 def test_a_body_that_nobody_reads_is_not_the_next_request(client: Client) -> None:
     assert client.request("POST /hello", HELLO.encode()).body == b"hello"
     assert client.request("GET /tell").json()["path"] == "/tell"

@@ -35,6 +35,17 @@ def test_the_supervisor_reads_what_the_worker_counts(pages: Pages) -> None:
     assert supervisor.last_beat > 0
 
 
+def test_one_that_is_counted_by_one_thread_reads_the_same() -> None:
+    fd = gauge.make()
+    worker, supervisor = gauge.OneThread(fd), gauge.Gauge(fd)
+    worker.begin()
+    worker.begin()
+    worker.end()
+
+    assert (supervisor.begun, supervisor.ended) == (2, 1)
+    os.close(fd)
+
+
 def test_threads_lose_no_count(pages: Pages) -> None:
     worker, supervisor = pages
 

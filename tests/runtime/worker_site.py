@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import io
 import json
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,6 +77,10 @@ class Client:
             lines.append(f"Content-Length: {len(body)}")
         self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         return self.reply(line.partition(" ")[0])
+
+    def is_read(self) -> bool:
+        """Say whether the worker has read all that was sent (unix(7), SIOCOUTQ)."""
+        return fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)) == bytes(4)
 
     def more(self) -> bytes:
         try:
