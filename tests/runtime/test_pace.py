@@ -11,7 +11,7 @@ import pytest
 from tests.runtime.house import House, ask, opened
 from tests.waiting import wait_for
 from webapps.runtime import pace
-from webapps.runtime.pace import LOOK, PATIENCE
+from webapps.runtime.pace import FEW, LOOK, PATIENCE, RARELY
 from webapps.runtime.wsgi_threads import Seat
 
 
@@ -43,6 +43,17 @@ def test_in_a_rush_one_thread_serves_alone(house: House) -> None:
     assert alone and alone.thread
     # Each of the others was waiting already, and served once more at most.
     assert len([name for name in house.names if name != alone.thread.name]) <= 2
+    assert house.pace.step() == LOOK
+
+
+def test_one_that_serves_many_is_looked_at_rarely(house: House) -> None:
+    house.rush()
+    assert house.pace.step() == LOOK
+    assert house.threads.alone
+
+    house.threads.alone.served += FEW + 1
+    assert house.pace.step() == RARELY
+    house.threads.alone.served += FEW
     assert house.pace.step() == LOOK
 
 

@@ -23,8 +23,9 @@ RUSH = 1000
 MANY = 25000
 # How often (seconds) requests are counted while there are many, and while there are few.
 COUNT = (0.2, 1.0)
-# How often (seconds) the one is looked at: what waits behind a slow request waits for three times that at most.
-LOOK = 0.004
+# How often (seconds) the one is looked at: what waits behind a slow request waits for three times that at most. While
+# more than FEW were served between two looks it is rarer: whoever looks holds the one up, for want of the GIL.
+LOOK, FEW, RARELY = 0.004, 50, 0.016
 # How long (seconds) all serve after the one was held up; doubled each time.
 PATIENCE = (1.0, 60.0)
 
@@ -59,11 +60,14 @@ class Pace:
     def step(self) -> float:
         """Look after the threads; return how long the main thread may wait until the next step."""
         alone = self.threads.alone
+        pause = LOOK
         if alone is not None:
             self._look_at(alone)
+            if 0 <= self.seen < alone.served - FEW:
+                pause = RARELY
         self.seen = alone.served if alone else -1
         self._count()
-        return LOOK if self.threads.alone else self.interval
+        return pause if self.threads.alone else self.interval
 
     def _look_at(self, alone: Seat) -> None:
         """End the rush where the one has been with the same request at three looks, and could have run."""
