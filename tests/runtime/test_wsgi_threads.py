@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,32 +25,48 @@ def bundling(house: House) -> House:
     """In a rush of requests that take longer than the front needs for them."""
     house.rush()
     assert house.threads.bundling
+    alone = house.threads.alone
+    assert alone and alone.thread
     with house.client() as slow, house.client() as quick:
-        slow.sendall(b"s")
-        assert house.held_up.wait(20)
-        house.threads.alone = next(seat for seat in house.threads.seats if seat.connection)
-        while len(set(house.names)) < len(house.threads.seats) - 1:
+        for client in (slow, quick):
+            ask(client)
+        hold_up(house, slow)
+        while alone.connection is None:  # Another one was waiting already; it rests now.
+            let_go(house, slow)
+            hold_up(house, slow)
+        while len({*house.names} - {alone.thread.name}) < len(house.threads.seats) - 1:
             ask(quick)  # The others serve once more, and rest.
-        house.held_up.clear()
-        house.go_on.set()
-        assert slow.recv(1) == b"s"
-        house.go_on.clear()
+        let_go(house, slow)
     return house
 
 
-def ask_together(house: House, clients: list[socket.socket], words: bytes) -> None:
+def hold_up(house: House, slow: socket.socket) -> None:
+    """Keep a thread busy with a slow client."""
+    house.held_up.clear()
+    slow.sendall(b"s")
+    assert house.held_up.wait(20)
+
+
+def let_go(house: House, slow: socket.socket) -> None:
+    """Let that client have its answer."""
+    house.held_up.clear()
+    house.go_on.set()
+    assert read(slow, 1) == b"s"
+    house.go_on.clear()
+
+
+def ask_together(
+    house: House, clients: list[socket.socket], words: bytes, besides: Callable[[], object] = lambda: None
+) -> None:
     """Have the one that serves alone find what all of these say at once; it is busy with a slow client meanwhile."""
     with house.client() as slow:
         for client in (slow, *clients):
             ask(client)
-        slow.sendall(b"s")
-        assert house.held_up.wait(20)
+        hold_up(house, slow)
         for client, word in zip(clients, words, strict=True):
             client.sendall(bytes([word]))
-        house.held_up.clear()
-        house.go_on.set()
-        assert read(slow, 1) == b"s"
-        house.go_on.clear()
+        besides()
+        let_go(house, slow)
 
 
 def read(sock: socket.socket, count: int) -> bytes:
@@ -134,7 +150,7 @@ def test_what_the_one_has_taken_and_cannot_serve_is_given_back(house: House) -> 
 
 
 def test_of_many_that_ask_together_each_gets_its_own_answer(bundling: House) -> None:
-    words = bytes(range(97, 97 + 11)).replace(b"s", b"")
+    words = b"abdefghijkl"
     clients = [bundling.client() for _ in words]
 
     ask_together(bundling, clients, words)
@@ -198,6 +214,22 @@ def test_whoever_is_held_up_behind_a_slow_one_is_served_by_others(
     wait_for(lambda: not bundling.threads.connections)
 
 
+def test_who_calls_while_a_bundle_is_held_up_is_let_in(bundling: House) -> None:
+    clients = [bundling.client() for _ in range(2)]
+    late: list[socket.socket] = []
+    ask_together(bundling, clients, b"qs", lambda: late.append(bundling.client()))
+    assert bundling.held_up.wait(20)
+
+    bundling.threads.serve_together()
+
+    ask(late[0])
+    assert bundling.held_up.is_set()
+    bundling.go_on.set()
+    assert read(clients[1], 1) == b"s"
+    for client in (*clients, *late):
+        client.close()
+
+
 def test_a_client_that_goes_before_its_answer_went_out_is_let_go(
     bundling: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +249,20 @@ def test_a_client_that_goes_before_its_answer_went_out_is_let_go(
     wait_for(lambda: not bundling.threads.connections)
 
 
+def test_the_last_answer_of_a_connection_goes_out_before_it_is_closed(
+    bundling: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wsgi_threads, "QUICK", 10.0)
+    clients = [bundling.client() for _ in range(4)]
+
+    ask_together(bundling, clients, b"qccq")
+
+    assert b"".join(read(client, 1) for client in clients) == b"qccq"
+    assert clients[1].recv(1) == clients[2].recv(1) == b""
+    for client in clients:
+        client.close()
+
+
 def test_what_comes_behind_a_request_of_the_bundle_is_answered_after_it(
     bundling: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,10 +271,10 @@ def test_what_comes_behind_a_request_of_the_bundle_is_answered_after_it(
     ask_together(bundling, clients, b"qsq")
     assert bundling.held_up.wait(20)
     for client in clients:
-        client.sendall(b"abc")
+        client.sendall(b"abd")
 
     bundling.go_on.set()
 
-    assert [read(client, 4) for client in clients] == [b"qabc", b"sabc", b"qabc"]
+    assert [read(client, 4) for client in clients] == [b"qabd", b"sabd", b"qabd"]
     for client in clients:
         client.close()

@@ -49,7 +49,8 @@ class Fleet:
         self.applications: dict[int, Application] = {}
         self.owners = Owners(user)
         self.confines = Confines(run_dir.parent, self.owners, self._wishes)
-        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of, NamespaceGroups.standing(events))
+        self.groups = NamespaceGroups.standing(events)
+        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of, self.groups)
         self.loop = loop
         self.caretaker = Caretaker(events)
         self.crowd = Crowd(events)

@@ -102,13 +102,13 @@ class Supervisor:
         """Leave when the keeper does: the next start takes over."""
         if not sock.recv(1, socket.MSG_PEEK):
             self.stopping = True
-            self.fleet.crew.groups.loosen()
+            self.fleet.groups.loosen()
 
     def tick(self) -> None:
         """Read the wishes if they changed, take the steps, tell the front."""
         self._read_wishes()
         self._wish()
-        self.fleet.crew.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
+        self.fleet.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
         self.fleet.tick(self.front.routed)
         self._forget_the_gone()
         self._tidy()
@@ -323,7 +323,7 @@ class Supervisor:
                 "settled": self.front.settled,
             },
             "warnings": [*([self.trouble] if self.trouble else []), *self.front.warnings],
-            "walls": self.fleet.confines.report(self.fleet.crew.groups.delegated),
+            "walls": self.fleet.confines.report(self.fleet.groups.delegated),
         }
 
     def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -125,6 +125,7 @@ WRITING = (
 )  # fmt: skip
 OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 SCOPE_ABSTRACT_SOCKETS, SCOPE_SIGNALS = 1, 2
+# The versions of Landlock that can do so (landlock(7)).
 REFERS, TRUNCATES, SCOPES = 2, 3, 6
 
 

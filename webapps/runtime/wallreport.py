@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .cgroups import Delegated
+from .syscalls import SCOPES
 from .walls import COUNTS_PROCESSES, Means
 
-# Landlock scopes signals from this version on (landlock(7)).
-SCOPES = 6
 NOBODYS = Delegated(why_not="it was not asked")
 
 

@@ -122,8 +122,8 @@ class Connection:
             raise self._lost(error) from None
 
     def finish(self, data: bytes) -> None:
-        """Send an answer, or the small rest of one; it may wait in the outbox. Raises ClientGone."""
-        if self.outbox is None or self.rest:
+        """Send a whole answer, which may wait in the outbox if it is small. Raises ClientGone."""
+        if self.outbox is None or self.rest or len(data) > GULP:
             self.send(data)
         else:
             self.outbox.held.append((self, data))

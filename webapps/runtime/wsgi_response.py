@@ -151,7 +151,8 @@ class Exchange:
                 body = self._fitted(body, self.length)
             head = self._open(b"Content-Length: %d\r\n" % len(body))
         if len(body) < SMALL:
-            self.connection.finish(head + body)
+            # What is left of a request's body is read after the answer, and nobody shall wait for that.
+            (self.connection.finish if self.body is None else self.connection.send)(head + body)
         else:
             self.connection.stream(head)
             self.connection.stream(body)

@@ -29,6 +29,7 @@ ENDS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 HANDFUL, BUNDLE = 16, 4
 # An answer waits for the next one where the one before it took no longer (seconds).
 QUICK = 0.0001
+NOTHING = (-1, 0)
 # What accept() says of a connection that went before it came, or of another generation that was faster.
 PASSING = {errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPROTO}
 # What it says of a process or a machine that has no room left; the connection stays in the queue.
@@ -122,6 +123,7 @@ class Threads:
             while self._turn(seat):
                 continue
         except BaseException as error:
+            self.outbox.send()
             self.failed(f"a thread of the worker ended: {type(error).__name__}: {error}")
 
     def _turn(self, seat: Seat) -> bool:
@@ -147,11 +149,12 @@ class Threads:
         if len(found) == 1:
             return found[0]
         if self.bundling and self.alone is seat:
-            found = self._serve_bundle(seat, found)
+            self._serve_bundle(seat, found)
+            return NOTHING
         self.pending.extend(found[1:])
         if self.alone is not seat:
             self._give_back()
-        return found[0] if found else (-1, 0)
+        return found[0]
 
     def _give_back(self) -> None:
         """Have the epoll tell once more of what waits for its turn: whoever waits gets it."""
@@ -171,14 +174,16 @@ class Threads:
             except (IndexError, OSError):
                 continue
 
-    def _serve_bundle(self, seat: Seat, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Read what several have said, then answer each; return the arrivals that are nobody's.
+    def _serve_bundle(self, seat: Seat, found: list[tuple[int, int]]) -> None:
+        """Read what several have said, then answer each; what is no connection's is pending.
 
         An answer waits for others only while the requests are quick. Whoever is held up by the next one after all is
         freed by the main thread (``serve_together``).
         """
         gathered, outbox = self.gathered, self.outbox
-        nobodys = [arrival for arrival in found if not self._gather(*arrival)]
+        for arrival in found:
+            if not self._gather(*arrival):
+                self.pending.append(arrival)
         if self.alone is not seat:
             self._give_back()
         quick = True
@@ -197,7 +202,6 @@ class Threads:
                 if connection.again:
                     self._serve(seat, connection, 0)
         outbox.send()
-        return nobodys
 
     def _gather(self, fd: int, events: int) -> bool:
         """Read before its turn what a connection says; False where there is no connection."""
@@ -230,6 +234,8 @@ class Threads:
             if not kept:
                 # Before it is closed: its number may be another's at once.
                 del self.connections[connection.fd]
+                if connection.outbox is not None:
+                    connection.outbox.send()  # Its answer may be in there.
                 connection.part()
         seat.connection = None
         seat.served += 1
