@@ -61,6 +61,17 @@ def test_each_process_has_a_core_of_its_own_meanwhile(front: int, another: int) 
     assert os.sched_getaffinity(front) == os.sched_getaffinity(another) == cores
 
 
+def test_what_a_supervisor_has_left_behind_is_undone_by_the_next(front: int) -> None:
+    cores = os.sched_getaffinity(0)
+    Clock(front).second(BEGINS + 1)
+    assert os.sched_getscheduler(front) == os.SCHED_BATCH
+
+    Clock(front)
+
+    assert os.sched_getscheduler(front) == os.SCHED_OTHER
+    assert os.sched_getaffinity(front) == cores
+
+
 def test_what_was_counted_before_is_no_rush(front: int) -> None:
     rush = Rush(lambda: [front])
     rush.look(10**6, 100.0)

@@ -28,6 +28,8 @@ class Rush:
     def __init__(self, front: Callable[[], Iterable[int]]) -> None:
         self.front = front
         self.on = False
+        #: Whether the front may be scheduled for a rush; a supervisor before this one may have left it so.
+        self.altered = True
         self.begun = 0
         self.counted = 0.0
 
@@ -38,8 +40,9 @@ class Rush:
             return
         rate = (begun - self.begun) / seconds if self.counted else 0.0
         self.begun, self.counted = begun, now
-        was, self.on = self.on, rate > (ENDS if self.on else BEGINS)
-        if self.on or was:  # Each time anew: a reload begins other processes.
+        self.on = rate > (ENDS if self.on else BEGINS)
+        if self.on or self.altered:  # Each time anew: a reload begins other processes.
+            self.altered = self.on
             cores = os.sched_getaffinity(0)
             own = itertools.cycle(sorted(cores))
             for pid in sorted(self.front()):
