@@ -37,7 +37,8 @@ class House:
         self.listener.bind(path)
         self.listener.listen(16)
         self.held_up = threading.Event()
-        self.go_on = threading.Event()
+        #: Each of the slow waits for one.
+        self.go_on = threading.Semaphore(0)
         self.names: list[str] = []
         self.troubles: list[str] = []
         self.threads = Threads(self.listener, 3, self.answer, self.troubles.append)
@@ -48,7 +49,7 @@ class House:
         data, connection.rest = connection.rest[:1], connection.rest[1:]
         if data == b"s":
             self.held_up.set()
-            self.go_on.wait(20)
+            self.go_on.acquire(timeout=20)
         self.names.append(threading.current_thread().name)
         try:
             connection.finish(data)
@@ -78,7 +79,7 @@ class House:
             self.pace.step()
 
     def close(self) -> None:
-        self.go_on.set()
+        self.go_on.release(100)
         self.threads.close_the_door()
         wait_for(lambda: not self.threads.connections)
         assert self.threads.go_home(time.monotonic() + 10)

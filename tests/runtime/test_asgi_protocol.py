@@ -12,6 +12,7 @@ from tests.waiting import wait_for
 from webapps.runtime.spec import Protocol
 
 FRONT = ("X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https", "X-Forwarded-Port: 8443")
+MALFORMED = "POST /tell HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
 HELLO = "GET /hello HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
 
@@ -150,22 +151,36 @@ def test_what_comes_in_two_pieces_is_one_request(client: Client) -> None:
         assert client.reply().body == b"hello"
 
 
+def wait_for_one_more(site: WorkerSite, words: str, before: int) -> None:
+    wait_for(lambda: site.printed().count(words) > before, 10)
+
+
 def test_a_known_request_whose_client_goes_is_over(site: WorkerSite) -> None:
     for _time in range(3):
-        before = site.printed().count("http.disconnect")
+        begun, over = (site.printed().count(words) for words in ("waits", "http.disconnect"))
         with site.client() as client:
             client.send("GET /waits HTTP/1.1\r\nHost: known\r\n\r\n")
-            wait_for(lambda before=before: site.printed().count("waits") > before)  # type: ignore[misc]
-        wait_for(lambda before=before: site.printed().count("http.disconnect") > before)  # type: ignore[misc]
+            wait_for_one_more(site, "waits", begun)
+        wait_for_one_more(site, "http.disconnect", over)
 
 
 def test_a_request_whose_body_is_malformed_is_not_begun(site: WorkerSite, client: Client) -> None:
     begun = site.gauge.begun
-    client.send("POST /tell HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+    client.send(MALFORMED)
 
     assert client.reply().status == 400
     assert client.ended()
     assert site.gauge.begun == begun
+
+
+def test_one_behind_another_whose_body_is_malformed_is_not_begun_either(site: WorkerSite, client: Client) -> None:
+    begun = site.gauge.begun
+    client.send(HELLO + MALFORMED)
+
+    assert client.reply().body == b"hello"
+    assert client.reply().status == 400
+    assert client.ended()
+    assert site.gauge.begun == begun + 1
 
 
 def test_a_body_that_nobody_reads_is_not_the_next_request(client: Client) -> None:

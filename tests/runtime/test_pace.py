@@ -66,7 +66,7 @@ def test_when_the_one_is_held_up_the_others_join_in(house: House) -> None:
 
         ask(quick)
 
-        house.go_on.set()
+        house.go_on.release()
         assert slow.recv(1) == b"s"
 
 
@@ -78,7 +78,7 @@ def test_one_that_only_waits_for_a_core_is_not_held_up(house: House, monkeypatch
         house.hold_up_the_one(slow)
 
         assert house.threads.alone
-        house.go_on.set()
+        house.go_on.release()
         assert slow.recv(1) == b"s"
 
 
@@ -109,13 +109,12 @@ def test_the_one_that_serves_alone_does_not_interrupt_the_front(house: House) ->
 def test_after_that_all_serve_for_a_while_and_longer_each_time(house: House) -> None:
     with house.client() as slow:
         for number in range(8):
-            house.go_on.clear()
             house.pace.counted = house.clock.now = 1000.0 * (number + 1)
             house.rush()
             assert house.threads.alone
             house.hold_up_the_one(slow)
             assert house.pace.not_before - house.clock.now == min(PATIENCE[0] * 2**number, PATIENCE[1])
-            house.go_on.set()
+            house.go_on.release()
             assert slow.recv(1) == b"s"
 
     house.rush()

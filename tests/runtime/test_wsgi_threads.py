@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable, Iterator
 
@@ -21,8 +22,9 @@ def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 
 @pytest.fixture
-def bundling(house: House) -> House:
-    """In a rush of requests that take longer than the front needs for them."""
+def bundling(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """In a rush of requests that take longer than the front needs for them, and count as quick nevertheless."""
+    monkeypatch.setattr(wsgi_threads, "QUICK", 10.0)
     house.rush()
     assert house.threads.bundling
     alone = house.threads.alone
@@ -50,9 +52,8 @@ def hold_up(house: House, slow: socket.socket) -> None:
 def let_go(house: House, slow: socket.socket) -> None:
     """Let that client have its answer."""
     house.held_up.clear()
-    house.go_on.set()
+    house.go_on.release()
     assert read(slow, 1) == b"s"
-    house.go_on.clear()
 
 
 def ask_together(
@@ -103,7 +104,7 @@ def test_what_comes_while_a_connection_is_served_is_served_next(house: House) ->
         client.sendall(b"q")
         wait_for(lambda: any(connection.again for connection in house.threads.connections.values()))
 
-        house.go_on.set()
+        house.go_on.release()
 
         assert read(client, 2) == b"sq"
 
@@ -112,7 +113,7 @@ def test_a_client_that_goes_while_it_is_served_is_let_go(house: House) -> None:
     with house.client() as client:
         client.sendall(b"s")
         assert house.held_up.wait(20)
-    house.go_on.set()
+    house.go_on.release()
 
     wait_for(lambda: not house.threads.connections)
 
@@ -145,7 +146,7 @@ def test_what_the_one_has_taken_and_cannot_serve_is_given_back(house: House) -> 
         house.threads.serve_together()
 
         assert read(first, 1) == read(second, 1) == b"q"
-        house.go_on.set()
+        house.go_on.release()
         assert read(slow, 1) == b"s"
 
 
@@ -171,7 +172,6 @@ def test_answers_of_quick_requests_go_out_together(bundling: House, monkeypatch:
         send()
 
     monkeypatch.setattr(outbox, "send", counted)
-    monkeypatch.setattr(wsgi_threads, "QUICK", 10.0)
     clients = [bundling.client() for _ in range(6)]
 
     ask_together(bundling, clients, b"qqqqqq")
@@ -189,16 +189,13 @@ def test_an_answer_does_not_wait_for_requests_that_are_slow(bundling: House, mon
     ask_together(bundling, clients, b"qqs")
 
     assert read(first, 1) == read(second, 1) == b"q"
-    bundling.go_on.set()
+    bundling.go_on.release()
     assert read(third, 1) == b"s"
     for client in clients:
         client.close()
 
 
-def test_whoever_is_held_up_behind_a_slow_one_is_served_by_others(
-    bundling: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wsgi_threads, "QUICK", 10.0)
+def test_whoever_is_held_up_behind_a_slow_one_is_served_by_others(bundling: House) -> None:
     clients = [bundling.client() for _ in range(4)]
     ask_together(bundling, clients, b"qsqq")
     assert bundling.held_up.wait(20)
@@ -206,7 +203,7 @@ def test_whoever_is_held_up_behind_a_slow_one_is_served_by_others(
     bundling.threads.serve_together()
 
     assert [read(clients[number], 1) for number in (0, 2, 3)] == [b"q"] * 3
-    bundling.go_on.set()
+    bundling.go_on.release()
     assert read(clients[1], 1) == b"s"
     for client in clients:
         ask(client)
@@ -223,23 +220,20 @@ def test_who_calls_while_a_bundle_is_held_up_is_let_in(bundling: House) -> None:
     bundling.threads.serve_together()
 
     ask(late[0])
-    assert bundling.held_up.is_set()
-    bundling.go_on.set()
+    assert select.select([clients[1]], [], [], 0)[0] == []
+    bundling.go_on.release()
     assert read(clients[1], 1) == b"s"
     for client in (*clients, *late):
         client.close()
 
 
-def test_a_client_that_goes_before_its_answer_went_out_is_let_go(
-    bundling: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wsgi_threads, "QUICK", 10.0)
+def test_a_client_that_goes_before_its_answer_went_out_is_let_go(bundling: House) -> None:
     clients = [bundling.client() for _ in range(3)]
     ask_together(bundling, clients, b"qsq")
     assert bundling.held_up.wait(20)
     clients[0].close()
 
-    bundling.go_on.set()
+    bundling.go_on.release()
 
     assert read(clients[1], 1) == b"s"
     assert read(clients[2], 1) == b"q"
@@ -249,10 +243,7 @@ def test_a_client_that_goes_before_its_answer_went_out_is_let_go(
     wait_for(lambda: not bundling.threads.connections)
 
 
-def test_the_last_answer_of_a_connection_goes_out_before_it_is_closed(
-    bundling: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wsgi_threads, "QUICK", 10.0)
+def test_the_last_answer_of_a_connection_goes_out_before_it_is_closed(bundling: House) -> None:
     clients = [bundling.client() for _ in range(4)]
 
     ask_together(bundling, clients, b"qccq")
@@ -263,17 +254,14 @@ def test_the_last_answer_of_a_connection_goes_out_before_it_is_closed(
         client.close()
 
 
-def test_what_comes_behind_a_request_of_the_bundle_is_answered_after_it(
-    bundling: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wsgi_threads, "QUICK", 10.0)
+def test_what_comes_behind_a_request_of_the_bundle_is_answered_after_it(bundling: House) -> None:
     clients = [bundling.client() for _ in range(3)]
     ask_together(bundling, clients, b"qsq")
     assert bundling.held_up.wait(20)
     for client in clients:
         client.sendall(b"abd")
 
-    bundling.go_on.set()
+    bundling.go_on.release()
 
     assert [read(client, 4) for client in clients] == [b"qabd", b"sabd", b"qabd"]
     for client in clients:

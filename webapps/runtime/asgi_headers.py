@@ -17,6 +17,7 @@ from .wsgi_request import CACHED, CONTROLS, TOKEN
 
 # With one of these a request is not ordinary: gunicorn reads it.
 UNUSUAL = frozenset((b"connection", b"expect", b"transfer-encoding", b"upgrade"))
+ASGI = {"version": "3.0", "spec_version": "2.4"}
 VERSIONS = {(1, 1): "1.1", (1, 0): "1.0"}
 # What Heads keep: so many requests, of so many bytes at most, without one of these.
 KNOWN, LONGEST_HEAD = 64, 2048
@@ -86,7 +87,7 @@ class Heads:
 def _fresh(scope: Scope, state: dict[str, Any]) -> Scope:
     """Return a copy that an application may change."""
     scope = scope.copy()
-    scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}
+    scope["asgi"] = ASGI.copy()
     scope["headers"] = scope["headers"].copy()
     scope["state"] = state.copy()
     return scope
@@ -112,7 +113,7 @@ def read(parser: Any, root_path: str, state: dict[str, Any]) -> Request | None:
     client, scheme, server = guard.believed(said, "http")
     scope = {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": ASGI.copy(),
         "http_version": version,
         "method": method.decode("ascii"),
         "scheme": scheme,

@@ -11,7 +11,7 @@ Runs inside the application's process under any CPython from 3.10.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol, BodyReceiver
@@ -66,9 +66,7 @@ class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
                 receiver = self._body_receiver
                 if receiver and receiver._complete and type(receiver.request) is asgi_headers.Request:
                     self.heads.learn(data, receiver.request)
-        serving, self._serving = self._serving, None
-        if serving:
-            self._begin(serving)
+        self._begin(self._starter.start)
 
     def _put_behind(self, data: bytes) -> None:
         self._behind = (self._behind or b"") + data
@@ -90,13 +88,16 @@ class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
         self._serving = Exchange(self, request, receiver, request.scope).run()
         return receiver
 
-    def _begin(self, serving: Coroutine[Any, Any, None]) -> None:
-        """Begin to serve, unless what came behind the head has ended the connection."""
+    def _begin(self, start: Callable[[Coroutine[Any, Any, None]], Any]) -> None:
+        """Begin to serve what has been read, unless what came behind its head has ended the connection."""
+        serving, self._serving = self._serving, None
+        if serving is None:
+            return
         if self._closed:
             serving.close()
             return
         self._task = BEGINNING
-        task = self._starter.start(serving)
+        task = start(serving)
         if self._task is BEGINNING:  # The response is not complete.
             self._task = task
 
@@ -149,12 +150,10 @@ class AsgiProtocol(ASGIProtocol):  # type: ignore[misc]
         parser.reset()
         self._current_request = self._body_receiver = None
         self._between = not pipelined
-        if pipelined and not self._feed_callback_parser(pipelined):
-            return False
-        serving, self._serving = self._serving, None
-        if serving:
-            self._task = self.worker.loop.create_task(serving)  # Another task is at work here.
-        return True
+        if pipelined:
+            self._feed_callback_parser(pipelined)
+            self._begin(self.worker.loop.create_task)  # Not at once: another task is at work here.
+        return not self._closed
 
     # What an application is told where gunicorn reads the request
 

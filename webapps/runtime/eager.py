@@ -22,7 +22,7 @@ class Starter:
         self.loop = loop
         self.first: list[Step] = []
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         """Return a task that has gone as far as it could go without waiting."""
         loop = self.loop
         if loop.get_task_factory() is not None:  # The application wants to see its tasks.
@@ -31,7 +31,7 @@ class Starter:
             return self._begin(coroutine)
         except (SystemExit, KeyboardInterrupt) as error:
             loop.call_soon(_raise, error)  # Where it would have been raised: it ends the loop.
-            return asyncio.Future(loop=loop)  # type: ignore[return-value]
+            return asyncio.Future(loop=loop)
 
     def _take(self, callback: Callable[[], None], *_none: Any, context: Context) -> None:
         """Stand for the loop's ``call_soon``, as the task calls it."""

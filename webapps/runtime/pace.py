@@ -23,8 +23,8 @@ RUSH = 1000
 MANY = 25000
 # How often (seconds) requests are counted while there are many, and while there are few.
 COUNT = (0.2, 1.0)
-# How often (seconds) the one is looked at: what waits behind a slow request waits for three times that at most. While
-# more than FEW were served between two looks it is rarer: whoever looks holds the one up, for want of the GIL.
+# How often (seconds) the one is looked at; while more than FEW were served between two looks it is rarer, because
+# whoever looks holds the one up, for want of the GIL. Three looks see that it is held up: 24 ms at most.
 LOOK, FEW, RARELY = 0.004, 50, 0.016
 # How long (seconds) all serve after the one was held up; doubled each time.
 PATIENCE = (1.0, 60.0)
