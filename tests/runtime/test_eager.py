@@ -91,6 +91,8 @@ def test_an_error_is_the_tasks_and_an_exit_ends_the_loop(loop: Any) -> None:
         starter.start(fail(SystemExit(7)))
         found.append(None)  # It is not the callback that ends.
 
+    # asyncio logs, whenever it is collected, that nobody asked what became of that task.
+    loop.set_exception_handler(lambda *_said: None)
     with pytest.raises(SystemExit) as ended:
         run(loop, begin)
 
