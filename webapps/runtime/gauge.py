@@ -4,8 +4,10 @@ The supervisor makes one for each worker and reads it without asking. It serves 
 load, finding those that hang, and ending the WebSockets of those who may not enter any more. Runs on the zygote's side
 too, under any CPython from 3.10.
 
-A worker calls ``begin()`` and ``end()`` around each request (a WebSocket is one request as long as it is open),
-``moved()`` when a long answer goes on, and ``beat()`` about once a second.
+A worker of one thread calls ``begin()`` and ``end()`` around each request (a WebSocket is one request as long as it is
+open). Of several threads each counts for itself, so that none needs a lock, and not on the page of a call: it adds one
+to ``steps_of()`` it where a request begins, and one where it ends. ``moved()`` says that a long answer goes on,
+``beat()``, about once a second, that the worker lives.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import threading
 import time
 from collections.abc import Container
 
-BEGUN, ENDED, MOVED, BEAT, HELD = range(5)
+BEGUN, ENDED, MOVED, BEAT, HELD, THREADS = range(6)
+# Behind them each thread has a word, as far as the page goes.
+STEPS = 8
 COUNTS = 4096
+MOST_THREADS = COUNTS // 8 - STEPS
 # Behind the counts stand the passes of open WebSockets: a state, a length, and what the gate said.
 SLOT, SLOTS = 64, 1024
 FREE, OPEN, REVOKED = range(3)
@@ -41,17 +45,22 @@ class Gauge:
         self._words = page[:COUNTS].cast("Q")
         self._passes = page[COUNTS:]
         self._free = list(range(SLOTS - 1, -1, -1))
-        self._lock = threading.Lock()
 
     def begin(self) -> None:
         """Count a request that begins."""
-        with self._lock:
-            self._words[BEGUN] += 1
+        self._words[BEGUN] += 1
 
     def end(self) -> None:
         """Count a request that has ended, however it did."""
-        with self._lock:
-            self._words[ENDED] += 1
+        self._words[ENDED] += 1
+
+    def steps_of(self, thread: int) -> memoryview:
+        """Return the word of a thread, counted from 0: how often it has begun or ended a request, odd within one."""
+        self._words[THREADS] = max(self._words[THREADS], thread + 1)
+        return self._words[STEPS + thread : STEPS + thread + 1]
+
+    def _steps(self) -> memoryview:
+        return self._words[STEPS : STEPS + min(self._words[THREADS], MOST_THREADS)]
 
     def moved(self) -> None:
         """Show that a long request goes on: it does not hang."""
@@ -104,12 +113,12 @@ class Gauge:
     @property
     def begun(self) -> int:
         """How many requests have begun."""
-        return self._words[BEGUN]
+        return self._words[BEGUN] + sum((steps + 1) // 2 for steps in self._steps())
 
     @property
     def ended(self) -> int:
         """How many requests have ended."""
-        return self._words[ENDED]
+        return self._words[ENDED] + sum(steps // 2 for steps in self._steps())
 
     @property
     def movements(self) -> int:
@@ -120,15 +129,3 @@ class Gauge:
     def last_beat(self) -> float:
         """When (monotonic seconds) the process last showed that it is alive; 0 where it never did."""
         return self._words[BEAT] / 1e9
-
-
-class OneThread(Gauge):
-    """The page of a worker whose requests are counted by one thread, which needs no lock."""
-
-    def begin(self) -> None:
-        """Count a request that begins."""
-        self._words[BEGUN] += 1
-
-    def end(self) -> None:
-        """Count a request that has ended, however it did."""
-        self._words[ENDED] += 1

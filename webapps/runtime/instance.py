@@ -228,7 +228,7 @@ def run(
     try:
         if "told" in fds:
             walls.enter_pids(fds["told"])
-        page = (gauge.OneThread if spec.protocol is Protocol.ASGI else gauge.Gauge)(fds["gauge"])
+        page = gauge.Gauge(fds["gauge"])
         os.close(fds["gauge"])
         _become(spec, base_environment, fds)
         preloaded.unload_shadowed((spec.directory, *spec.python_path))

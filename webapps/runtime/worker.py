@@ -22,7 +22,7 @@ from .wsgi_connection import ClientGone, Connection
 from .wsgi_file import FileWrapper
 from .wsgi_request import Environ, Heads, Refused
 from .wsgi_response import Exchange, refuse
-from .wsgi_threads import Seat, Threads
+from .wsgi_threads import Seat, Steps, Threads
 
 HEARTBEAT = 1.0
 DRAIN_STEP = 0.02
@@ -45,6 +45,9 @@ class EpollWorker(Worker):  # type: ignore[misc]
         """Serve until told to leave, then drain. Ends the process when it can no longer answer."""
         self.heads = Heads(base_environ(self.cfg), self.cfg.root_path)
         self.threads = Threads(self.sockets[0].sock, self.cfg.threads, self._answer, self._fail)
+        if self.gauge:
+            for number, seat in enumerate(self.threads.seats):
+                seat.steps = self.gauge.steps_of(number)
         self.watch = Watch(self.threads.seats, self.timeout + (LEFT_TO_SUPERVISOR if self.gauge else 0.0))
         self.pace = Pace(self.threads)
         self.threads.open()
@@ -71,7 +74,7 @@ class EpollWorker(Worker):  # type: ignore[misc]
         """Leave as for SIGTERM: a terminal's Ctrl-C reaches the whole group."""
         self.handle_exit(sig, frame)
 
-    def _answer(self, connection: Connection) -> bool:
+    def _answer(self, connection: Connection, steps: Steps) -> bool:
         try:
             request = self.heads.read(connection)
         except Refused as refused:
@@ -79,13 +82,11 @@ class EpollWorker(Worker):  # type: ignore[misc]
             return False
         except ClientGone:
             return False
-        if self.gauge is None:
-            return Exchange(connection, request, self).run()
-        self.gauge.begin()
+        steps[0] += 1
         try:
             return Exchange(connection, request, self).run()
         finally:
-            self.gauge.end()
+            steps[0] += 1
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal or the time."""

@@ -29,6 +29,9 @@ LONGEST_CACHED = 256
 MEANINGS: dict[str, int] = {}
 LINES: dict[tuple[str, str], bytes] = {}
 STATUSES: dict[str, tuple[int, bytes]] = {}
+LENGTHS: dict[str, int] = {}
+# Kinds of answers that were found to be iterable.
+ITERABLE: set[type] = set()
 _said: set[str] = set()
 
 
@@ -59,7 +62,8 @@ def render(status: str, headers: Iterable[tuple[str, str]], ours: bool = False) 
         if not isinstance(value, str):
             raise WrongHeader(f"the header {name} has a value of type {type(value).__name__}: it must be str")
         if meaning == LENGTH:
-            length = _length(value, length)
+            known = LENGTHS.get(value) if length is None else None
+            length = _length(value, length) if known is None else known
         elif meaning <= COMMON or (meaning == COOKIE and (ours or not guard.is_stoas(value))):
             lines.append(_line(name, value, meaning))
         elif meaning == REFUSED:
@@ -91,6 +95,9 @@ def _length(value: str, before: int | None) -> int:
     if value.isascii() and value.isdecimal() and len(value) < 19:
         length = int(value)
         if before is None or before == length:
+            if len(LENGTHS) >= CACHED:
+                LENGTHS.clear()
+            LENGTHS[value] = length
             return length
     raise WrongHeader(f"the Content-Length {value[:100]!r} is not one number")
 
@@ -157,4 +164,6 @@ def iterable(result: Any) -> Iterable[bytes]:
         return (bytes(result),)
     if not hasattr(result, "__iter__") and not hasattr(result, "__getitem__"):
         raise TypeError(f"the application answered {type(result).__name__}: PEP 3333 requires an iterable of bytes")
+    if len(ITERABLE) < CACHED:
+        ITERABLE.add(type(result))
     return result  # type: ignore[no-any-return]

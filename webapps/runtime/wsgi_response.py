@@ -6,12 +6,13 @@ Runs inside the application's process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import Any, Protocol
 
 from . import guard
 from .wsgi_connection import ClientGone, Connection
 from .wsgi_file import FileWrapper
-from .wsgi_headers import as_bytes, iterable, render
+from .wsgi_headers import ITERABLE, as_bytes, iterable, render
 from .wsgi_input import open_body
 from .wsgi_request import Refused, Request
 
@@ -64,7 +65,11 @@ class Exchange:
         self.connection = connection
         self.request = request
         self.house = house
-        self.body = open_body(request, connection)
+        self.body = None
+        if request.length:
+            self.body = open_body(request, connection)
+        else:
+            request.environ["wsgi.input"] = BytesIO()
         self.head = b""
         self.length: int | None = None
         self.left: int | None = None
@@ -100,7 +105,7 @@ class Exchange:
             elif kind is FileWrapper:
                 self._send_file(result)
             else:
-                self._stream(iterable(result))
+                self._stream(result if kind in ITERABLE else iterable(result))
         finally:
             if hasattr(result, "close"):
                 result.close()

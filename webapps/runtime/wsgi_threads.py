@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 
 from .wsgi_connection import Connection, Outbox
 
@@ -36,15 +36,18 @@ PASSING = {errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPROTO}
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE_WHEN_FULL = 0.1
 
-Answer = Callable[[Connection], bool]
+# One number: how often a thread has begun or ended a request.
+Steps = MutableSequence[int] | memoryview
+Answer = Callable[[Connection, Steps], bool]
 
 
 class Seat:
     """A thread's place: the connection that it serves at this moment, and how often it has served one."""
 
-    __slots__ = ("connection", "served", "thread")
+    __slots__ = ("connection", "served", "steps", "thread")
 
     def __init__(self) -> None:
+        self.steps: Steps = [0]
         self.connection: Connection | None = None
         self.served = 0
         self.thread: threading.Thread | None = None
@@ -229,7 +232,9 @@ class Threads:
         seat.connection = connection
         kept = False
         try:
-            kept = connection.take() and self._answer_all(connection)
+            kept = connection.take()
+            while kept and connection.rest:
+                kept = self.answer(connection, seat.steps)
         finally:
             if not kept:
                 # Before it is closed: its number may be another's at once.
@@ -244,12 +249,6 @@ class Threads:
                 connection.unsure = False
                 self.epoll.modify(connection.fd, EDGE)
             connection.lock.release()
-
-    def _answer_all(self, connection: Connection) -> bool:
-        while connection.rest:
-            if not self.answer(connection):
-                return False
-        return True
 
     def _let_in(self) -> None:
         """Accept one connection and look at the door again, so that several processes share what comes."""
