@@ -15,7 +15,7 @@ from tests.waiting import wait_for
 from webapps.runtime import pace
 from webapps.runtime.pace import RUSH, Pace
 from webapps.runtime.wsgi_connection import ClientGone, Connection
-from webapps.runtime.wsgi_threads import Threads
+from webapps.runtime.wsgi_threads import Seat, Threads
 
 
 class Clock:
@@ -45,7 +45,7 @@ class House:
         self.threads.open()
         self.pace = Pace(self.threads)
 
-    def answer(self, connection: Connection) -> bool:
+    def answer(self, connection: Connection, _seat: Seat) -> bool:
         data, connection.rest = connection.rest[:1], connection.rest[1:]
         if data == b"s":
             self.held_up.set()

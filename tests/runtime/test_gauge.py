@@ -35,26 +35,34 @@ def test_the_supervisor_reads_what_the_worker_counts(pages: Pages) -> None:
     assert supervisor.last_beat > 0
 
 
-def test_one_that_is_counted_by_one_thread_reads_the_same() -> None:
-    fd = gauge.make()
-    worker, supervisor = gauge.OneThread(fd), gauge.Gauge(fd)
+def test_threads_are_counted_together_each_with_what_it_has_in_hand(pages: Pages) -> None:
+    worker, supervisor = pages
+    first, last = worker.steps_of(0), worker.steps_of(255)
+    first[0] += 3
+    last[0] += 4
     worker.begin()
-    worker.begin()
-    worker.end()
 
-    assert (supervisor.begun, supervisor.ended) == (2, 1)
-    os.close(fd)
+    assert (supervisor.begun, supervisor.ended) == (5, 3)
+
+
+def test_a_number_of_threads_that_an_application_has_written_does_no_harm(pages: Pages) -> None:
+    worker, supervisor = pages
+    worker.steps_of(0)[0] += 2
+    worker._words[gauge.THREADS] = 2**64 - 1
+
+    assert (supervisor.begun, supervisor.ended) == (1, 1)
 
 
 def test_threads_lose_no_count(pages: Pages) -> None:
     worker, supervisor = pages
 
-    def work() -> None:
+    def work(number: int) -> None:
+        steps = worker.steps_of(number)
         for _number in range(20_000):
-            worker.begin()
-            worker.end()
+            steps[0] += 1
+            steps[0] += 1
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

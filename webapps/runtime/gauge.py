@@ -5,9 +5,9 @@ load, finding those that hang, and ending the WebSockets of those who may not en
 too, under any CPython from 3.10.
 
 A worker of one thread calls ``begin()`` and ``end()`` around each request (a WebSocket is one request as long as it is
-open). Of several threads each counts for itself, so that none needs a lock, and not on the page of a call: it adds one
-to ``steps_of()`` it where a request begins, and one where it ends. ``moved()`` says that a long answer goes on,
-``beat()``, about once a second, that the worker lives.
+open). Where there are several each has a word of its own, so that none needs a lock: ``steps_of()`` it is one more
+where a request begins, and one more where it ends. ``moved()`` says that a long answer goes on, ``beat()``, about once
+a second, that the worker lives.
 """
 
 from __future__ import annotations

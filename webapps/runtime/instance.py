@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import json
 import os
-import re
 import resource
 import signal
 import socket
@@ -24,8 +22,9 @@ from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import bytecode, complaint, debugpage, frameworks, gauge, guard, health, loader, seclusion, walls, websockets
+from . import bytecode, debugpage, forked, frameworks, gauge, guard, health, loader, seclusion, walls, websockets
 from .asgi_protocol import AsgiProtocol
+from .readiness import Ready, WorkerLog, say, startup_words
 from .spec import AppSpec, Protocol
 from .worker import EpollWorker
 
@@ -37,85 +36,8 @@ FAREWELL, DEBUG_FAREWELL = 10.0, 1.0
 # nginx closes idle connections soon (front_routes), so the worker never does; see replacement.md, section 2.
 KEEPALIVE = 75
 HEAD = 1 << 16
-# So much (characters) of a failure's words, and of its traceback, is kept.
-REASON, DETAIL = 2000, 30_000
-LIFESPAN = re.compile(r"ASGI lifespan startup failed: (?:Lifespan startup failed: )?")
 # Built once, in the zygote: that costs 3 MB and 2 ms (replacement.md, section 5).
 _CONFIG = Config()
-
-
-class Ready:
-    """The pipe on which a newcomer says, once, that it is ready or why it is not.
-
-    ``said`` marks what the newcomer before it said, whose words are in the log already.
-    """
-
-    def __init__(self, fd: int, said: str = "") -> None:
-        self.fd = fd
-        self.said = said
-
-    def repeats(self, reason: str, detail: str) -> bool:
-        """Tell whether this newcomer fails as the one before it did."""
-        return self.fd >= 0 and complaint.mark(reason[:REASON], detail[-DETAIL:]) == self.said
-
-    def say(self, message: dict[str, Any]) -> None:
-        """Tell the supervisor; only the first word counts."""
-        if self.fd < 0:
-            return
-        fd, self.fd = self.fd, -1
-        try:
-            os.write(fd, json.dumps(message).encode())
-        except OSError:
-            pass  # The supervisor was restarted meanwhile; it will look at us by itself.
-        os.close(fd)
-
-    def failed(self, reason: str, detail: str = "", remedy: str = "") -> None:
-        """Say why this newcomer cannot serve."""
-        self.say({"ready": False, "reason": reason[:REASON], "detail": detail[-DETAIL:], "remedy": remedy})
-
-
-class WorkerLog:
-    """What gunicorn's workers call their logger: warnings and worse go to the application's stderr."""
-
-    access_log_enabled = False
-
-    def __init__(self, ready: Ready) -> None:
-        self.ready = ready
-        self.last_error = ""
-
-    def _write(self, level: str, message: Any, *args: Any) -> None:
-        text = str(message) % args if args else str(message)
-        if level == "error":
-            self.last_error = text
-        if not self.ready.repeats(*_startup_words(text)):
-            _print(text)
-
-    def critical(self, message: Any, *args: Any, **_kwargs: Any) -> None:
-        """Write the message."""
-        self._write("error", message, *args)
-
-    error = critical
-
-    def warning(self, message: Any, *args: Any, **_kwargs: Any) -> None:
-        """Write the message."""
-        self._write("warning", message, *args)
-
-    def exception(self, message: Any, *args: Any, **_kwargs: Any) -> None:
-        """Write the message and the traceback of the exception at hand."""
-        self._write("error", message, *args)
-        _print(traceback.format_exc().rstrip())
-
-    def _nothing(self, *_args: Any, **_kwargs: Any) -> None:
-        """Leave out what only a person who mends gunicorn wants to read."""
-
-    info = debug = access = log = reopen_files = close_on_exec = _nothing
-
-
-def _print(text: str) -> None:
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except Exception:
-        pass  # The application has closed or replaced it, which is no reason to stop.
 
 
 class Listener:
@@ -141,7 +63,9 @@ class _SaysReady:
     farewell: float
     pid: int
     alive: bool
+    log: Any
     SIGNALS: list[int]
+    sockets: list[Listener]
     init_process: Callable[[], None]
     # The zygote or the keeper may go; an instance that serves stays (gunicorn leaves when its parent changes).
     ppid = property(lambda _self: os.getppid(), lambda _self, _value: None)
@@ -153,25 +77,34 @@ class _SaysReady:
         self.ready.say({"ready": True, "modules": frameworks.seen()})
 
     def init_signals(self) -> None:
-        """Take signals, and leave them to what the application forks: a pool of processes ends by SIGTERM."""
+        """Take signals, which are not for what the application forks."""
         super().init_signals()  # type: ignore[misc]
-        ours = {number: signal.getsignal(number) for number in self.SIGNALS}
-        os.register_at_fork(
-            # A signal that comes to the child before it has left ours would be lost.
-            before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ours),
-            after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ours),
-            after_in_child=lambda: _leave_signals(ours),
-        )
+        forked.prepare(self.SIGNALS, self.sockets[0].sock, self.part_with_child)
+
+    def part_with_child(self) -> None:
+        """In a process that the application has forked: do not serve, and end where an exception comes back."""
+        self.log.exception = forked.leave
 
 
 class WsgiWorker(_SaysReady, EpollWorker):
     """Stoa's threaded worker without an arbiter."""
+
+    def part_with_child(self) -> None:
+        """End it where it comes back to one of the threads."""
+        super().part_with_child()
+        self.threads.disown(forked.end)
 
 
 class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
     """gunicorn's asgi worker without an arbiter."""
 
     draining = False
+
+    def part_with_child(self) -> None:
+        """End it where its request has ended, or waits."""
+        super().part_with_child()
+        self.gauge.end = forked.leave  # type: ignore[method-assign]
+        self.loop.call_soon(forked.end)
 
     def handle_exit_signal(self) -> None:
         """Accept nothing more, answer what is there with ``Connection: close``, and leave when the front has gone."""
@@ -247,7 +180,7 @@ def run(
 def _complain(ready: Ready, reason: str, detail: str, remedy: str = "") -> None:
     """Print the traceback, unless the log has it, and tell the supervisor, who has the reason logged."""
     if detail and not ready.repeats(reason, detail):
-        _print(detail.rstrip())
+        say(detail.rstrip())
     ready.failed(reason, detail, remedy)
 
 
@@ -299,15 +232,6 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _leave_signals(ours: dict[int, Any]) -> None:
-    """Have the default for signals that the application has not taken itself, in a process that it has forked."""
-    signal.set_wakeup_fd(-1)  # Ours, which would be told what its child is told.
-    for number, handler in ours.items():
-        if signal.getsignal(number) == handler:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
-
-
 def _redirect(out: int, err: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for source, target in ((null, 0), (out, 1), (err, 2)):
@@ -354,7 +278,7 @@ def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> Non
         worker.init_process()
     finally:
         if log.last_error:
-            ready.failed(*_startup_words(log.last_error))
+            ready.failed(*startup_words(log.last_error))
     if worker.alive:
         ready.failed("the worker ended by itself")
 
@@ -368,15 +292,6 @@ def _wrapped(spec: AppSpec, application: Any) -> Any:
     if spec.health_path:
         health.check(application, spec)
     return debugpage.wsgi(application) if spec.debug else application
-
-
-def _startup_words(error: str) -> tuple[str, str]:
-    """Return why an ASGI application did not start, and the traceback where it tells one, as Starlette does."""
-    found = LIFESPAN.match(error)
-    words = error[found.end() :] if found else error
-    *traced, last = words.rstrip().splitlines() or [""]
-    reason = last if not found or health.PATH in last else f"ASGI lifespan startup failed: {last}"
-    return reason, words.rstrip() + "\n" if traced else ""
 
 
 def _config(spec: AppSpec) -> Config:

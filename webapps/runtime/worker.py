@@ -22,7 +22,7 @@ from .wsgi_connection import ClientGone, Connection
 from .wsgi_file import FileWrapper
 from .wsgi_request import Environ, Heads, Refused
 from .wsgi_response import Exchange, refuse
-from .wsgi_threads import Seat, Steps, Threads
+from .wsgi_threads import Seat, Threads
 
 HEARTBEAT = 1.0
 DRAIN_STEP = 0.02
@@ -74,7 +74,7 @@ class EpollWorker(Worker):  # type: ignore[misc]
         """Leave as for SIGTERM: a terminal's Ctrl-C reaches the whole group."""
         self.handle_exit(sig, frame)
 
-    def _answer(self, connection: Connection, steps: Steps) -> bool:
+    def _answer(self, connection: Connection, seat: Seat) -> bool:
         try:
             request = self.heads.read(connection)
         except Refused as refused:
@@ -82,11 +82,11 @@ class EpollWorker(Worker):  # type: ignore[misc]
             return False
         except ClientGone:
             return False
-        steps[0] += 1
+        seat.steps[0] += 1
         try:
             return Exchange(connection, request, self).run()
         finally:
-            steps[0] += 1
+            seat.steps[0] += 1
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal or the time."""

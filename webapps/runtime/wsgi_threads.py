@@ -36,21 +36,23 @@ PASSING = {errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPROTO}
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE_WHEN_FULL = 0.1
 
-# One number: how often a thread has begun or ended a request.
-Steps = MutableSequence[int] | memoryview
-Answer = Callable[[Connection, Steps], bool]
-
 
 class Seat:
-    """A thread's place: the connection that it serves at this moment, and how often it has served one."""
+    """A thread's place: the connection that it serves at this moment, and how often it has served one.
+
+    ``steps`` is one number: how often the thread has begun or ended a request.
+    """
 
     __slots__ = ("connection", "served", "steps", "thread")
 
     def __init__(self) -> None:
-        self.steps: Steps = [0]
+        self.steps: MutableSequence[int] | memoryview = [0]
         self.connection: Connection | None = None
         self.served = 0
         self.thread: threading.Thread | None = None
+
+
+Answer = Callable[[Connection, Seat], bool]
 
 
 class Threads:
@@ -114,6 +116,17 @@ class Threads:
         os.read(self.bell, 1)
         self._sit_down()
         return False
+
+    def disown(self, end: Callable[[], None]) -> None:
+        """In a process that the application has forked: serve nothing, and ``end`` where it comes back."""
+        self.epoll.close()  # Or it would take what the worker is told.
+        self.failed = lambda _words: end()
+        for seat in self.seats:
+            seat.steps = [0]
+        for connection in self.connections.values():
+            connection.gone, connection.rest = True, b""
+        self.pending.clear()
+        self.gathered.clear()
 
     def _sit_down(self) -> None:
         for number, seat in enumerate(self.seats, 1):
@@ -234,7 +247,7 @@ class Threads:
         try:
             kept = connection.take()
             while kept and connection.rest:
-                kept = self.answer(connection, seat.steps)
+                kept = self.answer(connection, seat)
         finally:
             if not kept:
                 # Before it is closed: its number may be another's at once.

@@ -1,0 +1,103 @@
+"""How a newcomer says that it is ready or why it is not, and where a worker says what goes wrong.
+
+Runs inside the application's process under any CPython from 3.10.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import traceback
+from typing import Any
+
+from . import complaint, health
+
+# So much (characters) of a failure's words, and of its traceback, is kept.
+REASON, DETAIL = 2000, 30_000
+LIFESPAN = re.compile(r"ASGI lifespan startup failed: (?:Lifespan startup failed: )?")
+
+
+class Ready:
+    """The pipe on which a newcomer says, once, that it is ready or why it is not.
+
+    ``said`` marks what the newcomer before it said, whose words are in the log already.
+    """
+
+    def __init__(self, fd: int, said: str = "") -> None:
+        self.fd = fd
+        self.said = said
+
+    def repeats(self, reason: str, detail: str) -> bool:
+        """Tell whether this newcomer fails as the one before it did."""
+        return self.fd >= 0 and complaint.mark(reason[:REASON], detail[-DETAIL:]) == self.said
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Tell the supervisor; only the first word counts."""
+        if self.fd < 0:
+            return
+        fd, self.fd = self.fd, -1
+        try:
+            os.write(fd, json.dumps(message).encode())
+        except OSError:
+            pass  # The supervisor was restarted meanwhile; it will look at us by itself.
+        os.close(fd)
+
+    def failed(self, reason: str, detail: str = "", remedy: str = "") -> None:
+        """Say why this newcomer cannot serve."""
+        self.say({"ready": False, "reason": reason[:REASON], "detail": detail[-DETAIL:], "remedy": remedy})
+
+
+class WorkerLog:
+    """What gunicorn's workers call their logger: warnings and worse go to the application's stderr."""
+
+    access_log_enabled = False
+
+    def __init__(self, ready: Ready) -> None:
+        self.ready = ready
+        self.last_error = ""
+
+    def _write(self, level: str, message: Any, *args: Any) -> None:
+        text = str(message) % args if args else str(message)
+        if level == "error":
+            self.last_error = text
+        if not self.ready.repeats(*startup_words(text)):
+            say(text)
+
+    def critical(self, message: Any, *args: Any, **_kwargs: Any) -> None:
+        """Write the message."""
+        self._write("error", message, *args)
+
+    error = critical
+
+    def warning(self, message: Any, *args: Any, **_kwargs: Any) -> None:
+        """Write the message."""
+        self._write("warning", message, *args)
+
+    def exception(self, message: Any, *args: Any, **_kwargs: Any) -> None:
+        """Write the message and the traceback of the exception at hand."""
+        self._write("error", message, *args)
+        say(traceback.format_exc().rstrip())
+
+    def _nothing(self, *_args: Any, **_kwargs: Any) -> None:
+        """Leave out what only a person who mends gunicorn wants to read."""
+
+    info = debug = access = log = reopen_files = close_on_exec = _nothing
+
+
+def say(text: str) -> None:
+    """Print to the application's stderr."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except Exception:
+        pass  # The application has closed or replaced it, which is no reason to stop.
+
+
+def startup_words(error: str) -> tuple[str, str]:
+    """Return why an ASGI application did not start, and the traceback where it tells one, as Starlette does."""
+    found = LIFESPAN.match(error)
+    words = error[found.end() :] if found else error
+    *traced, last = words.rstrip().splitlines() or [""]
+    reason = last if not found or health.PATH in last else f"ASGI lifespan startup failed: {last}"
+    return reason, words.rstrip() + "\n" if traced else ""
