@@ -48,6 +48,7 @@ class Stoa:
         self.home = self.directory / "home"
         self.run_dir = self.home / "run"
         self.environment = environment
+        self.checkout = CHECKOUT
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []
         self.keys: dict[str, int] = {}
@@ -131,7 +132,7 @@ class Stoa:
 
     def manage(self, *words: str) -> list[str]:
         """Return the command line of a management command."""
-        return [sys.executable, str(CHECKOUT / "manage.py"), *words]
+        return [sys.executable, str(self.checkout / "manage.py"), *words]
 
     def command(self, *words: str, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a management command in this home."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_lifecycle import hello
-from tests.serving import Stoa
+from tests.serving import CHECKOUT, Stoa
 from tests.waiting import wait_for
 from webapps.runtime import processes
 
@@ -73,6 +75,29 @@ def test_the_workers_of_a_zygote_that_is_killed_serve_on(stoa: Stoa) -> None:
     assert stoa.status()["/killed/zygote"]["pids"] == before
     stoa.command("webapp", "reload", "/killed/zygote")
     assert stoa.status()["/killed/zygote"]["generation"] == 2
+
+
+def test_a_supervisor_of_newer_code_has_zygotes_of_its_own(tmp_path: Path) -> None:
+    stoa = Stoa()
+    stoa.checkout = tmp_path / "stoa"
+    left_out = shutil.ignore_patterns(".*", "bench", "docs", "tests", "var", "__pycache__")
+    shutil.copytree(CHECKOUT, stoa.checkout, ignore=left_out)
+    with stoa:
+        stoa.create("/app", stoa.write("app", hello()))
+        stoa.eventually("/app/")
+        before, elders, supervisor = stoa.status()["/app"]["pids"], _zygotes(stoa), stoa.pid_of("supervisor")
+        with (stoa.checkout / "webapps/runtime/wire.py").open("a") as source:
+            source.write("# Newer.\n")
+
+        os.kill(supervisor, signal.SIGKILL)
+
+        wait_for(lambda: stoa.fact("/app") and stoa.children().get("supervisor", supervisor) != supervisor, 10)
+        assert all(stoa.get("/app/").status == 200 for _ in range(50))
+        assert stoa.status()["/app"]["pids"] == before
+        stoa.command("webapp", "reload", "/app")
+        assert stoa.status()["/app"]["generation"] == 2
+        assert elders and not elders.keys() & _zygotes(stoa).keys()
+        wait_for(lambda: not any(map(processes.started_at, elders.values())), 10)
 
 
 def _zygotes(stoa: Stoa) -> dict[str, int]:

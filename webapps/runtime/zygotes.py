@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -103,7 +104,7 @@ class Zygotes:
         python, user = place
         if not os.access(python, os.X_OK):
             raise OSError(f"there is no Python interpreter at {python}")
-        name = "zygote:" + hashlib.sha256("\0".join(filter(None, place)).encode()).hexdigest()[:12]
+        name = _name_of(place)
         path = self.directory / f"{name[7:]}.sock"
         listener = wire.listen(path)
         self.keeper.hold(f"unix:{name}", {"python": python, "user": user, "path": str(path)}, [listener.fileno()])
@@ -117,14 +118,28 @@ class Zygotes:
         self.watch(zygote)
 
     def adopt(self, name: str, meta: Mapping[str, str]) -> Zygote | None:
-        """Speak again to a zygote that an earlier supervisor started; None where it has gone."""
+        """Speak again to a zygote that an earlier supervisor started; None where it has gone.
+
+        One that runs other code than ours has to go: it would not understand us. Its workers serve on.
+        """
+        place = meta["python"], meta.get("user", "")
+        if name != _name_of(place):
+            self._end(name)
+            return None
         try:
-            zygote = Zygote(name, (meta["python"], meta.get("user", "")), wire.connect(Path(meta["path"])))
+            zygote = Zygote(name, place, wire.connect(Path(meta["path"])))
         except OSError:
             return None
         self._enter(zygote)
         zygote.ask_for_children()
         return zygote
+
+    def _end(self, name: str) -> None:
+        """End a zygote alone: told to leave, it would take its workers with it."""
+        pid = self.keeper.children().get(name, 0)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        self.keeper.stop(name)
 
     def forget(self, zygote: Zygote) -> None:
         """Let go of a zygote that ended."""
@@ -152,6 +167,14 @@ class Zygotes:
             return []
         living = self.keeper.children()
         return [zygote for zygote in waiting if zygote.name not in living]
+
+
+def _name_of(place: Place) -> str:
+    """Return the keeper's name for a zygote: by its interpreter, its account and the code that it would run."""
+    mark = hashlib.sha256("\0".join(filter(None, place)).encode())
+    for path in sorted(SCRIPT.parent.glob("*.py")):
+        mark.update(path.read_bytes())
+    return f"zygote:{mark.hexdigest()[:12]}"
 
 
 def environment_for(python: str) -> dict[str, str]:
