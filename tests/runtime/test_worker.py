@@ -585,3 +585,21 @@ def test_a_long_answer_shows_that_it_goes_on() -> None:
         before = site.gauge.movements
 
         wait_for(lambda: site.gauge.movements > before, 10)
+
+
+def test_what_an_application_replaces_of_the_standard_library_is_not_what_the_worker_uses() -> None:
+    with WorkerSite("patched", threads=3) as site:
+        with site.client() as first, site.client() as second, site.client() as third:
+            for waiting in (first, second):
+                waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert third.request("POST /", b"x" * 100_000).body == b"100000"
+            third.request("GET /go")
+            assert [waiting.reply().body for waiting in (first, second)] == [b"0", b"0"]
+        with site.client() as client:
+            until = time.monotonic() + 2.5  # So long that one thread serves alone.
+            while time.monotonic() < until:
+                assert client.request("GET /").body == b"0"
+        site.terminate()
+
+        assert site.process.wait(20) == 0, site.printed()
+        assert site.gauge.begun == site.gauge.ended

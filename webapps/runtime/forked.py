@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from . import native
+
 
 def prepare(signals: Iterable[int], listener: socket.socket, part: Callable[[], None]) -> None:
     """Have every child leave this process's signals, listener and connections, and call ``part``."""
@@ -54,11 +56,11 @@ def _let_go(name: str) -> None:
         with suppress(OSError):  # The listing's own is closed again.
             if stat.S_ISSOCK(os.fstat(fd).st_mode) and _name_of(fd) == name:
                 os.dup2(null, fd, inheritable=False)
-    os.close(null)
+    native.close(null)
 
 
 def _name_of(fd: int) -> object:
-    sock = socket.socket(fileno=fd)
+    sock = native.socket(fileno=fd)
     try:
         return sock.getsockname()
     finally:

@@ -22,7 +22,20 @@ from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from . import bytecode, debugpage, forked, frameworks, gauge, guard, health, loader, seclusion, walls, websockets
+from . import (
+    bytecode,
+    debugpage,
+    forked,
+    frameworks,
+    gauge,
+    guard,
+    health,
+    loader,
+    native,
+    seclusion,
+    walls,
+    websockets,
+)
 from .asgi_protocol import AsgiProtocol
 from .readiness import Ready, WorkerLog, say, startup_words
 from .spec import AppSpec, Protocol
@@ -263,7 +276,7 @@ def _serve(spec: AppSpec, listener: int, ready: Ready, page: gauge.Gauge) -> Non
     log = WorkerLog(ready)
     application = loader.load(spec.directory, spec.module, spec.callable, spec.protocol.value)
     config = _config(spec)
-    sock = Listener(socket.socket(fileno=listener))
+    sock = Listener(native.socket(fileno=listener))
     worker_class = WORKERS[spec.protocol]
     open_sockets = websockets.WebSockets(page)
     served = _wrapped(spec, application)

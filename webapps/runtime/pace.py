@@ -41,7 +41,7 @@ def _waited_for_a_core(seat: Seat) -> float:
 
 def _schedule(seat: Seat | None, policy: int) -> None:
     with contextlib.suppress(OSError, AttributeError):  # Somebody forbids it, or the thread has not begun.
-        os.sched_setscheduler(seat.thread.native_id, policy, os.sched_param(0))  # type: ignore[union-attr,arg-type]
+        os.sched_setscheduler(seat.thread.native_id, policy, os.sched_param(0))  # type: ignore[union-attr]
 
 
 class Pace:

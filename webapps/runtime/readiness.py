@@ -6,13 +6,12 @@ Runs inside the application's process under any CPython from 3.10.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import traceback
 from typing import Any
 
-from . import complaint, health
+from . import complaint, health, native
 
 # So much (characters) of a failure's words, and of its traceback, is kept.
 REASON, DETAIL = 2000, 30_000
@@ -39,10 +38,10 @@ class Ready:
             return
         fd, self.fd = self.fd, -1
         try:
-            os.write(fd, json.dumps(message).encode())
+            native.write(fd, json.dumps(message).encode())
         except OSError:
             pass  # The supervisor was restarted meanwhile; it will look at us by itself.
-        os.close(fd)
+        native.close(fd)
 
     def failed(self, reason: str, detail: str = "", remedy: str = "") -> None:
         """Say why this newcomer cannot serve."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
+from . import native
 from .pace import Pace
 from .wsgi_connection import ClientGone, Connection
 from .wsgi_file import FileWrapper
@@ -90,10 +91,10 @@ class EpollWorker(Worker):  # type: ignore[misc]
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal or the time."""
-        poll = select.poll()  # select() takes no descriptor above 1,024.
+        poll = native.poll()  # select() takes no descriptor above 1,024.
         poll.register(self.PIPE[0], select.POLLIN)
         if poll.poll(seconds * 1000):
-            os.read(self.PIPE[0], 64)
+            native.read(self.PIPE[0], 64)
 
     def _drain(self) -> None:
         """Accept nothing more, answer what comes with ``Connection: close``, and leave when the front has gone."""
@@ -112,7 +113,7 @@ class EpollWorker(Worker):  # type: ignore[misc]
     def _fail(self, trouble: str) -> None:
         """Note, in a thread, that this process cannot go on, and wake the main thread."""
         self.trouble = trouble
-        os.write(self.PIPE[1], b"!")
+        native.write(self.PIPE[1], b"!")
 
     def _look_after_threads(self) -> None:
         """Show what goes on; end the process, so that it is replaced, when its threads are all hung."""
@@ -166,7 +167,7 @@ class Watch:
         """Say in which lines the threads are."""
         frames = sys._current_frames()
         for seat in self.seats:
-            frame = frames.get(seat.thread.ident or 0) if seat.thread else None
+            frame = frames.get(seat.thread.ident) if seat.thread else None
             if frame and seat.thread:
                 yield f"Thread {seat.thread.name} (most recent call last):"
                 yield "".join(traceback.format_stack(frame)).rstrip()

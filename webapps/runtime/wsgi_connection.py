@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import threading
 from collections import deque
+
+from . import native
 
 # How long (seconds) the front may pause within a request that it has begun, and not take what it asked for. nginx
 # gives up on a client that takes nothing for 60 s (send_timeout), so it is nginx that ends such an exchange.
@@ -36,15 +37,14 @@ class Connection:
         *("recv", "rest", "sock", "unsure", "waiting"),
     )
 
-    def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(True)  # An application may have called socket.setdefaulttimeout().
+    def __init__(self, sock: native.socket) -> None:
         for option, seconds in ((socket.SO_RCVTIMEO, READING), (socket.SO_SNDTIMEO, WRITING)):
             sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
         self.sock = sock
         self.fd = sock.fileno()
         self.recv = sock.recv
         self.rest = b""
-        self.lock = threading.Lock()
+        self.lock = native.allocate_lock()
         self.again = self.unsure = False
         self.gone = self.early = False
         self.outbox: Outbox | None = None

@@ -13,12 +13,12 @@ from __future__ import annotations
 import errno
 import os
 import select
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, MutableSequence
+from functools import partial
 
+from . import native
 from .wsgi_connection import Connection, Outbox
 
 EDGE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
@@ -40,16 +40,17 @@ PAUSE_WHEN_FULL = 0.1
 class Seat:
     """A thread's place: the connection that it serves at this moment, and how often it has served one.
 
-    ``steps`` is one number: how often the thread has begun or ended a request.
+    ``steps`` is one number: how often the thread has begun or ended a request. At the ``gate`` it rests.
     """
 
-    __slots__ = ("connection", "served", "steps", "thread")
+    __slots__ = ("connection", "gate", "served", "steps", "thread")
 
     def __init__(self) -> None:
         self.steps: MutableSequence[int] | memoryview = [0]
         self.connection: Connection | None = None
         self.served = 0
-        self.thread: threading.Thread | None = None
+        self.thread: native.Thread | None = None
+        self.gate = native.Gate()
 
 
 Answer = Callable[[Connection, Seat], bool]
@@ -58,12 +59,12 @@ Answer = Callable[[Connection, Seat], bool]
 class Threads:
     """Accept and answer. ``answer`` serves one request of a connection and says whether it may be kept."""
 
-    def __init__(self, listener: socket.socket, threads: int, answer: Answer, failed: Callable[[str], None]) -> None:
+    def __init__(self, listener: native.socket, threads: int, answer: Answer, failed: Callable[[str], None]) -> None:
         self.listener = listener
         self.door = listener.fileno()
         self.answer = answer
         self.failed = failed
-        self.epoll = select.epoll()
+        self.epoll = native.epoll()
         self.connections: dict[int, Connection] = {}
         #: Arrivals that the epoll has told of and no thread has taken.
         self.pending: deque[tuple[int, int]] = deque()
@@ -73,7 +74,6 @@ class Threads:
         self.outbox = Outbox()
         self.bundling = False
         self.alone: Seat | None = None
-        self.together = threading.Event()
         self.bell, self.ringing = os.pipe()
 
     def open(self) -> None:
@@ -88,7 +88,6 @@ class Threads:
 
     def serve_alone(self) -> None:
         """Let one thread serve; each of the others rests after what it has in hand."""
-        self.together.clear()
         self.alone = next((seat for seat in self.seats if seat.connection is None), self.seats[0])
 
     def serve_together(self) -> None:
@@ -96,7 +95,8 @@ class Threads:
         self.alone = None
         self._give_back()
         self.outbox.send()
-        self.together.set()
+        for seat in self.seats:
+            seat.gate.open()
 
     def go_home(self, deadline: float) -> bool:
         """End the threads once no connection is left; False when one came in with a thread's last step.
@@ -105,7 +105,7 @@ class Threads:
         at the connections again: a thread may have accepted one meanwhile (replacement.md, section 2).
         """
         self.serve_together()
-        os.write(self.ringing, b"!")
+        native.write(self.ringing, b"!")
         self.epoll.register(self.bell, select.EPOLLIN)
         for seat in self.seats:
             if seat.thread:
@@ -113,7 +113,7 @@ class Threads:
         if not self.connections or time.monotonic() >= deadline:
             return True
         self.epoll.unregister(self.bell)
-        os.read(self.bell, 1)
+        native.read(self.bell, 1)
         self._sit_down()
         return False
 
@@ -130,7 +130,7 @@ class Threads:
 
     def _sit_down(self) -> None:
         for number, seat in enumerate(self.seats, 1):
-            seat.thread = threading.Thread(target=self._work, args=(seat,), name=f"request-{number}", daemon=True)
+            seat.thread = native.Thread(f"request-{number}", partial(self._work, seat))
             seat.thread.start()
 
     def _work(self, seat: Seat) -> None:
@@ -152,8 +152,8 @@ class Threads:
             connection = connections.get(fd)
             if connection is not None:
                 serve(seat, connection, events)
-                if self.alone is not None and self.alone is not seat:
-                    self.together.wait()
+                while self.alone is not None and self.alone is not seat:
+                    seat.gate.wait()
             elif fd == self.bell:
                 return False
             elif fd == self.door:
@@ -266,10 +266,10 @@ class Threads:
     def _let_in(self) -> None:
         """Accept one connection and look at the door again, so that several processes share what comes."""
         try:
-            sock, _address = self.listener.accept()
+            sock = native.accept(self.listener)
         except OSError as error:
             if error.errno in FULL:
-                time.sleep(PAUSE_WHEN_FULL)
+                native.sleep(PAUSE_WHEN_FULL)
             elif error.errno not in PASSING:
                 raise
         else:
