@@ -1,4 +1,7 @@
-"""The page of an application with DEBUG whose exception reached the server: the traceback, and nothing that runs code.
+"""The page of an application with DEBUG that raised an exception: the traceback, and nothing that runs code.
+
+It stands in the place of an answer with status 500, whether the exception reached the server or the framework has
+caught and logged it.
 
 Runs inside the application's process under any CPython from 3.10, so it imports the standard library only.
 """
@@ -10,6 +13,8 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
+
+from . import caught
 
 # A response with status 500 is held back up to this size: an exception may follow it (Starlette raises it again).
 HELD = 1 << 20
@@ -54,45 +59,93 @@ def page(error: BaseException, request: str, accept: str) -> tuple[list[tuple[st
 
 def wsgi(application: Callable[..., Any]) -> Callable[..., Any]:
     """Show the exceptions of a WSGI application, as long as nothing of its response has been sent."""
+    caught.watch()
 
     def debugged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        head = _Head(start_response, caught.begin())
         try:
-            response = application(environ, start_response)
+            response = application(environ, head.start)
         except Exception as error:
+            print(_traceback(error), file=sys.stderr, end="", flush=True)
             return _answer(error, environ, start_response)
         if isinstance(response, environ["wsgi.file_wrapper"]):
+            head.let_go()
             return response
-        return _Debugged(response, environ, start_response)
+        return _Debugged(response, environ, head)
 
     return debugged
 
 
-def _answer(error: Exception, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    print(_traceback(error), file=sys.stderr, end="", flush=True)
+def _answer(error: BaseException, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     request = f"{environ['REQUEST_METHOD']} {environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     headers, body = page(error, request, environ.get("HTTP_ACCEPT", ""))
-    start_response("500 Internal Server Error", headers, sys.exc_info())  # Raises again if it is too late (PEP 3333).
+    # Raises again if it is too late (PEP 3333).
+    start_response("500 Internal Server Error", headers, (type(error), error, error.__traceback__))
     return [body]
+
+
+class _Head:
+    """A head with status 500 is held back until the first part follows: an exception may have been caught."""
+
+    def __init__(self, start_response: Callable[..., Any], found: list[BaseException]) -> None:
+        self.start_response = start_response
+        self.found = found
+        self.held: tuple[Any, ...] = ()
+        self.write: Callable[[bytes], Any] | None = None
+
+    def start(self, status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
+        """Take the head, as the server would."""
+        if self.held and not exc_info:
+            raise AssertionError("start_response was called twice without exc_info")
+        self.held = (status, headers, exc_info)
+        if self.write or not str(status).startswith("500"):
+            self.let_go()
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        self.let_go()
+        assert self.write
+        self.write(data)
+
+    def let_go(self) -> None:
+        """Pass on what was held back."""
+        held, self.held = self.held, ()
+        if held:
+            self.write = self.start_response(*held)
+
+    def exception(self) -> BaseException | None:
+        """Return the exception that the answer is about, where nothing of it has been passed on."""
+        return self.found[-1] if self.held and self.found and not caught.is_shown() else None
 
 
 class _Debugged:
     """A response whose exception becomes a page where its first part has not been sent."""
 
-    def __init__(self, response: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
+    def __init__(self, response: Any, environ: dict[str, Any], head: _Head) -> None:
         self.response = response
         self.environ = environ
-        self.start_response = start_response
+        self.head = head
 
     def __iter__(self) -> Iterator[bytes]:
         sent = False
         try:
             for part in self.response:
+                if not sent and self.head.exception():
+                    break
+                self.head.let_go()
                 yield part
                 sent = True
         except Exception as error:
             if sent:
                 raise
-            yield from _answer(error, self.environ, self.start_response)
+            print(_traceback(error), file=sys.stderr, end="", flush=True)
+            yield from _answer(error, self.environ, self.head.start_response)
+            return
+        caught_one = self.head.exception()
+        if caught_one:
+            yield from _answer(caught_one, self.environ, self.head.start_response)
+        else:
+            self.head.let_go()
 
     def close(self) -> None:
         """Close the application's response, as PEP 3333 demands."""
@@ -102,12 +155,13 @@ class _Debugged:
 
 def asgi(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """Show the exceptions of an ASGI application in place of an answer with status 500."""
+    caught.watch()
 
     async def debugged(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer, found = _Answer(send), caught.begin()
         try:
             await application(scope, receive, answer.send)
         except Exception as error:
@@ -116,7 +170,10 @@ def asgi(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable
             print(_traceback(error), file=sys.stderr, end="", flush=True)
             await _send_page(error, scope, send)
         else:
-            await answer.let_go()
+            if answer.held and found and not caught.is_shown():
+                await _send_page(found[-1], scope, send)
+            else:
+                await answer.let_go()
 
     return debugged
 
@@ -150,7 +207,7 @@ class _Answer:
             await self.pass_on(message)
 
 
-async def _send_page(error: Exception, scope: Any, send: Any) -> None:
+async def _send_page(error: BaseException, scope: Any, send: Any) -> None:
     accept = _header(scope["headers"], b"accept")
     headers, body = page(error, f"{scope['method']} {scope['path']}", accept)
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
