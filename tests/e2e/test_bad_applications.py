@@ -58,7 +58,9 @@ def test_one_that_never_becomes_ready_is_stopped_after_its_start_timeout(stoa: S
 
     row = stoa.wait_for_state("/bad/hangs", "failed")
 
-    assert "was not ready within 1 seconds and was stopped" in row["reason"]
+    words = "it was not ready within 1 seconds and was stopped; it was at line 3 of app.py: time.sleep(600)"
+    assert row["reason"] == words
+    assert 'app.py", line 3, in <module>' in stoa.fact("/bad/hangs")["detail"]
     assert "about to wait" in stoa.logged("WSGI")
     stoa.merge("DeleteApplication:Name=/bad/hangs")
 
@@ -197,8 +199,33 @@ def test_one_that_leaves_a_process_behind_while_it_is_imported_is_live(stoa: Sto
     stoa.merge("DeleteApplication:Name=/bad/forks")
 
 
+def test_one_that_starts_a_server_of_its_own_is_told_so(stoa: Stoa) -> None:
+    source = (
+        "from wsgiref.simple_server import make_server\n"
+        + hello()["app.py"]
+        + "make_server('127.0.0.1', 0, application).serve_forever()\n"
+    )
+    stoa.create("/bad/serves", stoa.write("bad/serves", {"app.py": source}), Enabled=0)
+    stoa.set("/bad/serves", start_timeout=1, enabled=True)
+
+    assert "That is a server of its own" in stoa.wait_for_state("/bad/serves", "failed")["reason"]
+    stoa.merge("DeleteApplication:Name=/bad/serves")
+
+
+def test_a_request_of_which_a_worker_dies_does_not_make_the_others_wait(stoa: Stoa) -> None:
+    source = hello()["app.py"].replace(
+        "    start_response", "    if environ['PATH_INFO'] == '/dies':\n        os._exit(9)\n    start_response", 1
+    )
+    stoa.create("/bad/dies", stoa.write("bad/dies", {"app.py": f"import os\n{source}"}))
+    stoa.eventually("/bad/dies/", text="hello")
+
+    assert stoa.get("/bad/dies/dies").status == 502
+    assert [stoa.get("/bad/dies/").status for _ in range(5)] == [200] * 5
+    stoa.merge("DeleteApplication:Name=/bad/dies")
+
+
 def test_those_that_hang_at_their_start_do_not_keep_the_others_from_starting(stoa: Stoa) -> None:
-    directory = stoa.write("bad/hung", {"app.py": "import time\ntime.sleep(600)\n"})
+    directory = stoa.write("bad/hung", {"app.py": "while True:\n    pass\n"})
     names = [f"/bad/hung{number}" for number in range(os.cpu_count() or 1)]
     for name in names:
         stoa.create(name, directory)

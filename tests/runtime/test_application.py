@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from webapps.runtime.application import Application, Failure
+from webapps.runtime import gauge
+from webapps.runtime.application import Application, Failure, Instance, Worker
 from webapps.runtime.plan import Key
 from webapps.runtime.spec import AppSpec, Protocol, State
 
@@ -64,3 +67,43 @@ def test_only_the_generation_that_failed_has_said_something(application):
     application.failure = RAISED
     assert application.said(KEY) == RAISED.mark
     assert application.said(NEXT) == ""
+
+
+def test_where_it_hangs_is_said_unless_the_one_before_it_said_more(application):
+    told = (HUNG, "Stack", "", "; it was at line 3")
+    assert application.failed(KEY, *told) == Failure(KEY, f"{HUNG}; it was at line 3", "Stack")
+    application.failure = RAISED
+    assert application.failed(KEY, *told).reason == f"{HUNG}; the try before it: app raised KeyError"
+
+
+def served(begun: int) -> Worker:
+    """Give a worker that has begun so many requests."""
+    fd = gauge.make()
+    page = gauge.Gauge(fd)
+    os.close(fd)
+    for _request in range(begun):
+        page.begin()
+    return Worker("a", gauge=page)
+
+
+def test_crashes_are_followed_by_longer_and_longer_pauses(application):
+    worker = Worker("a")
+    assert [application.pause_after_crash(worker) for _crash in range(5)] == [0, 1, 2, 4, 8]
+
+
+def test_a_request_that_the_front_asks_again_costs_no_pause(application, monkeypatch):
+    clock = iter([100.0, 100.1, 100.2, 107.0])
+    monkeypatch.setattr("webapps.runtime.application.time.monotonic", lambda: next(clock))
+    worker = served(1)
+
+    # It is asked again once; what crashes after that is another one.
+    assert [application.pause_after_crash(worker) for _crash in range(4)] == [0, 0, 1, 2]
+
+
+def test_a_newcomer_that_dies_of_a_request_was_serving(application):
+    newcomer = application.newcomer = Instance(application.wish, KEY, 0.0, 60.0)
+    assert application.was_serving(newcomer, served(1))
+    assert not application.was_serving(newcomer, served(0))
+    assert not application.was_serving(newcomer, Worker("a"))
+    newcomer.workers["b"] = Worker("b")
+    assert not application.was_serving(newcomer, served(1))

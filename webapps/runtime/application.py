@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,8 @@ from .spec import AppSpec, Protocol, State
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 # An instance that served this long (seconds) has its crashes forgotten.
 STEADY = 60.0
+# Within this (seconds) a request of which a worker has died comes to the next one.
+ASKED_AGAIN = 1.0
 
 
 @dataclass
@@ -112,6 +115,8 @@ class Application:
     failure: Failure | None = None
     crash: Failure | None = None
     crashes: int = 0
+    crashed_at: float = 0.0
+    asked_again: bool = False
     retry_at: float = 0.0
     waiting: str = ""
     watched: int = 0
@@ -197,13 +202,39 @@ class Application:
         """Return the mark of what a generation has complained of, "" where it has not."""
         return self.failure.mark if self.failure and self.failure.key == key else ""
 
-    def hung(self, key: Key, reason: str) -> Failure:
-        """Return the failure of a start that hangs, with what the one before it said of the same files."""
+    def was_serving(self, instance: Instance, worker: Worker) -> bool:
+        """Whether a newcomer's last worker had a request although it had not said yet that it is ready."""
+        alone = self.current is None and instance is self.newcomer and not instance.workers
+        return alone and worker.gauge is not None and worker.gauge.begun > 0
+
+    def pause_after_crash(self, worker: Worker) -> float:
+        """Count a crash; return how long (seconds) to wait before the next start.
+
+        What a worker has died of the front asks once more (nginx, proxy_next_upstream). The next one that dies of it at
+        once is no reason to let the others wait.
+        """
+        now = time.monotonic()
+        served = worker.gauge is not None and worker.gauge.begun > 0
+        self.asked_again = served and not self.asked_again and now - self.crashed_at < ASKED_AGAIN
+        self.crashed_at = now
+        if self.asked_again:
+            return 0.0
+        self.crashes += 1
+        return PAUSES[min(self.crashes - 1, len(PAUSES) - 1)]
+
+    def failed(self, key: Key, reason: str, detail: str, remedy: str, where: str | None) -> Failure:
+        """Return the failure of a start that says why; ``where`` it hangs, if that is why."""
+        if where is not None:
+            return self.hung(key, reason, where, detail)
+        return Failure(key, reason, detail, remedy, cause=reason, files=self.watched)
+
+    def hung(self, key: Key, reason: str, where: str = "", detail: str = "") -> Failure:
+        """Return the failure of a start that hangs: where, or what the one before it said of the same files."""
         last = self.failure
         if last and last.key == key and last.cause and last.files == self.watched:
             reason = f"{reason}; the try before it: {last.cause}"
             return Failure(key, reason, last.detail, last.remedy, last.cause, last.files)
-        return Failure(key, reason)
+        return Failure(key, reason + where, detail)
 
     @property
     def down(self) -> bool:

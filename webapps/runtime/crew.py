@@ -33,9 +33,9 @@ class Judge(Protocol):
         """Hear that a worker accepts requests."""
 
     def worker_failed(
-        self, application: Application, instance: Instance, reason: str, detail: str = "", remedy: str = ""
+        self, app: Application, of: Instance, reason: str, detail: str = "", remedy: str = "", where: str | None = None
     ) -> None:
-        """Hear that a worker cannot serve, and why."""
+        """Hear that a worker cannot serve, and why; ``where`` it hangs, if that is why."""
 
     def worker_ended(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Hear that a worker's process has gone; no status where only the kernel's handle told."""
@@ -245,7 +245,10 @@ class Crew:
             return  # It said nothing: it ends, or has closed what is not its own. Its end or the deadline tells.
         if not message["ready"]:
             worker.reason = message["reason"]
-            self.judge.worker_failed(application, instance, message["reason"], message["detail"], message["remedy"])
+            said = message["reason"], message["detail"], message["remedy"], message.get("where")
+            self.judge.worker_failed(application, instance, *said)
+            if "where" in message:
+                self.signal(worker, signal.SIGKILL)
             return
         worker.ready = True
         self.zygotes.learn(instance.key.python, message["modules"])

@@ -28,14 +28,12 @@ from .plan import Key, Step, steps
 from .pulse import Pulse
 from .rush import Rush
 from .spec import AppSpec
+from .turns import Turns
 from .zygotes import Place
 
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
 DRAIN = 35.0
-# A start that takes longer than this (seconds) waits rather than works: others have their turn.
-TURN = 10.0
-WAITS = "it waits for its turn: others are starting"
 
 
 class Fleet:
@@ -55,7 +53,7 @@ class Fleet:
         self.caretaker = Caretaker(events)
         self.crowd = Crowd(events)
         self.rush = Rush(lambda: processes.below(keeper.children().get("front", 0)))
-        self.at_once = os.cpu_count() or 1
+        self.turns = Turns()
         self.starters: set[int] = set()
         self.routed: set[int] = set()
         self.carry: dict[Step, Callable[[Application], None]] = {
@@ -217,17 +215,12 @@ class Fleet:
 
     # Starting
 
-    def starting(self) -> int:
-        """Count the instances that are not ready yet, those apart that have had their turn."""
-        oldest = time.monotonic() - TURN
-        newcomers = (self.applications[app_id].newcomer for app_id in self.starters if app_id in self.applications)
-        return sum(1 for newcomer in newcomers if newcomer and newcomer.began > oldest)
-
     def _start(self, application: Application) -> None:
         spec, key = application.wish, application.wish_key
         if spec is None or key is None or not key.python:
             return
-        application.waiting = "" if self.starting() < self.at_once else WAITS
+        starters = (self.applications[app_id].newcomer for app_id in self.starters if app_id in self.applications)
+        application.waiting = self.turns.waiting(newcomer for newcomer in starters if newcomer)
         if application.waiting:
             return
         now = time.monotonic()
@@ -279,18 +272,18 @@ class Fleet:
             self._promote(application)
 
     def worker_failed(
-        self, application: Application, instance: Instance, reason: str, detail: str = "", remedy: str = ""
+        self, app: Application, of: Instance, reason: str, detail: str = "", remedy: str = "", where: str | None = None
     ) -> None:
         """Give a newcomer up; a worker more of one that serves is planned again."""
-        if instance is application.newcomer:
-            failure = Failure(instance.key, reason, detail, remedy, cause=reason, files=application.watched)
-            self._newcomer_failed(application, failure)
+        if of is app.newcomer:
+            self._newcomer_failed(app, app.failed(of.key, reason, detail, remedy, where))
 
     def worker_ended(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Tell a failed start, a crash and an expected end apart."""
-        if instance is application.newcomer:
+        crashed = instance is application.current or application.was_serving(instance, worker)
+        if instance is application.newcomer and not crashed:
             self.worker_failed(application, instance, f"{processes.end_in_words(status)} before it was ready")
-        elif instance is application.current:
+        elif crashed:
             self._crashed(application, instance, worker, status)
         elif not instance.workers and instance in application.leaving:
             application.leaving.remove(instance)
@@ -299,8 +292,7 @@ class Fleet:
 
     def _crashed(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Restart at once, then with growing pauses."""
-        pause = PAUSES[min(application.crashes, len(PAUSES) - 1)]
-        application.crashes += 1
+        pause = application.pause_after_crash(worker)
         again = "restarted at once" if not pause else f"it is started again after a pause of {pause:.0f} s"
         end = f"did not start: {worker.reason}" if worker.reason else processes.end_in_words(status)
         reason = f"a worker {end}; {again}"
@@ -309,6 +301,8 @@ class Fleet:
             instance.fork_at = time.monotonic() + pause
             return
         application.current = None
+        if instance is application.newcomer:
+            self._newcomer_gone(application)
         application.crash = Failure(instance.key, reason)
         application.retry_at = time.monotonic() + pause
         if pause and not application.newcomer:

@@ -29,6 +29,7 @@ from . import (
     frameworks,
     gauge,
     guard,
+    hanging,
     health,
     loader,
     native,
@@ -178,6 +179,8 @@ def run(
         os.close(fds["gauge"])
         _become(spec, base_environment, fds)
         preloaded.unload_shadowed((spec.directory, *spec.python_path))
+        places = (spec.directory, *spec.python_path)
+        ready.unwatch = hanging.watch(spec.limits.start_timeout, places, ready.hangs)
         _serve(spec, fds["listener"], ready, page)
         status = 0
     except loader.LoadError as error:

@@ -17,7 +17,21 @@ from select import epoll, poll
 from socket import socket
 from time import sleep
 
-__all__ = ["Gate", "Thread", "accept", "allocate_lock", "close", "epoll", "poll", "read", "sleep", "socket", "write"]
+__all__ = [
+    "Gate",
+    "Thread",
+    "accept",
+    "allocate_lock",
+    "close",
+    "epoll",
+    "get_ident",
+    "poll",
+    "read",
+    "sleep",
+    "socket",
+    "start_new_thread",
+    "write",
+]
 
 
 def accept(listener: socket) -> socket:

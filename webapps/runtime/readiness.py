@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from . import complaint, health, native
@@ -27,6 +28,8 @@ class Ready:
     def __init__(self, fd: int, said: str = "") -> None:
         self.fd = fd
         self.said = said
+        #: Ends the watch over a start that may hang.
+        self.unwatch: Callable[[], None] = lambda: None
 
     def repeats(self, reason: str, detail: str) -> bool:
         """Tell whether this newcomer fails as the one before it did."""
@@ -37,6 +40,7 @@ class Ready:
         if self.fd < 0:
             return
         fd, self.fd = self.fd, -1
+        self.unwatch()
         try:
             native.write(fd, json.dumps(message).encode())
         except OSError:
@@ -46,6 +50,13 @@ class Ready:
     def failed(self, reason: str, detail: str = "", remedy: str = "") -> None:
         """Say why this newcomer cannot serve."""
         self.say({"ready": False, "reason": reason[:REASON], "detail": detail[-DETAIL:], "remedy": remedy})
+
+    def hangs(self, reason: str, where: str, detail: str) -> None:
+        """Say that this newcomer has not become ready in time, and where it is."""
+        reason, where = reason[:REASON], where[:REASON]
+        if detail and not self.repeats(reason + where, detail):
+            say(detail.rstrip())
+        self.say({"ready": False, "reason": reason, "where": where, "detail": detail[-DETAIL:], "remedy": ""})
 
 
 class WorkerLog:

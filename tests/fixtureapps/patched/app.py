@@ -8,6 +8,8 @@ import threading
 import time
 
 hold = threading.Event()
+# gevent patches the threads that there are, and fails with those that it does not know.
+assert threading.enumerate() == [threading.main_thread()]
 
 
 def useless(*_args, **_named):
