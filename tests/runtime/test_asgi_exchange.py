@@ -89,6 +89,15 @@ def test_who_answers_nothing_is_answered_for(site: WorkerSite, client: Client, p
     site.wait_until_printed({"raises": "RuntimeError: on purpose\n", "silent": "without completing"}[path])
 
 
+def test_one_that_wants_to_leave_ends_its_own_request_only(site: WorkerSite, client: Client) -> None:
+    assert client.request("GET /exits").status == 500
+    site.wait_until_printed("SystemExit: 3")
+
+    with site.client() as other:
+        assert other.request("GET /hello").body == b"hello"
+    assert site.process.poll() is None
+
+
 def test_an_exception_within_a_response_cuts_it_off(site: WorkerSite, client: Client) -> None:
     assert client.request("GET /raises_late").cut
     site.wait_until_printed("RuntimeError: on purpose, late")

@@ -54,7 +54,7 @@ class Exchange:
                 self._make_up()
         except CancelledError:
             self.keep = False  # The client has gone.
-        except Exception:
+        except (Exception, SystemExit):  # Who calls sys.exit() ends his request, not those of others.
             if not protocol._closed:  # Who finds out that nobody listens any more may say so as he likes.
                 protocol.log.exception("Error in ASGI application")
             self._make_up()

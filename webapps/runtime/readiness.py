@@ -28,6 +28,8 @@ class Ready:
     def __init__(self, fd: int, said: str = "") -> None:
         self.fd = fd
         self.said = said
+        #: Taken by whoever says it: the main thread, or the one that watches it.
+        self._once = native.allocate_lock()
         #: Ends the watch over a start that may hang.
         self.unwatch: Callable[[], None] = lambda: None
 
@@ -37,7 +39,7 @@ class Ready:
 
     def say(self, message: dict[str, Any]) -> None:
         """Tell the supervisor; only the first word counts."""
-        if self.fd < 0:
+        if self.fd < 0 or not self._once.acquire(False):
             return
         fd, self.fd = self.fd, -1
         self.unwatch()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 
 TEXT = [(b"content-type", b"text/plain")]
 SIZED = [*TEXT, (b"content-length", b"5")]
@@ -98,6 +99,10 @@ async def too_short(scope, receive, send):
 
 async def raises(scope, receive, send):
     raise RuntimeError("on purpose")
+
+
+async def exits(scope, receive, send):
+    sys.exit(3)
 
 
 async def raises_late(scope, receive, send):
