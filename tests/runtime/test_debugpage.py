@@ -140,8 +140,15 @@ def test_an_exception_that_an_asgi_application_has_caught_is_shown(raises: bool)
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    asyncio.run(debugpage.asgi(application)(scope, None, send))  # type: ignore[arg-type]
+
+    async def ask_it() -> None:
+        await debugpage.asgi(application)(scope, receive, send)
+
+    asyncio.run(ask_it())
 
     assert sent[0]["status"] == 500
     assert (b"ValueError: no such page" in sent[1]["body"]) == raises

@@ -33,7 +33,13 @@ class Judge(Protocol):
         """Hear that a worker accepts requests."""
 
     def worker_failed(
-        self, app: Application, of: Instance, reason: str, detail: str = "", remedy: str = "", where: str | None = None
+        self,
+        application: Application,
+        instance: Instance,
+        reason: str,
+        detail: str = "",
+        remedy: str = "",
+        where: str | None = None,
     ) -> None:
         """Hear that a worker cannot serve, and why; ``where`` it hangs, if that is why."""
 

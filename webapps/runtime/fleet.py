@@ -272,11 +272,17 @@ class Fleet:
             self._promote(application)
 
     def worker_failed(
-        self, app: Application, of: Instance, reason: str, detail: str = "", remedy: str = "", where: str | None = None
+        self,
+        application: Application,
+        instance: Instance,
+        reason: str,
+        detail: str = "",
+        remedy: str = "",
+        where: str | None = None,
     ) -> None:
         """Give a newcomer up; a worker more of one that serves is planned again."""
-        if of is app.newcomer:
-            self._newcomer_failed(app, app.failed(of.key, reason, detail, remedy, where))
+        if instance is application.newcomer:
+            self._newcomer_failed(application, application.failed(instance.key, reason, detail, remedy, where))
 
     def worker_ended(self, application: Application, instance: Instance, worker: Worker, status: int | None) -> None:
         """Tell a failed start, a crash and an expected end apart."""

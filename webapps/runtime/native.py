@@ -36,7 +36,8 @@ __all__ = [
 
 def accept(listener: socket) -> socket:
     """Take the next connection, which blocks. Raises OSError."""
-    fd, _address = listener._accept()  # type: ignore[attr-defined]  # accept() makes one of whatever class socket.socket is by now.
+    # Not by accept(), which makes one of whatever class socket.socket is by now.
+    fd, _address = listener._accept()  # type: ignore[attr-defined]
     connection = socket(listener.family, listener.type, listener.proto, fileno=fd)
     connection.setblocking(True)  # Whatever socket.setdefaulttimeout() was told.
     return connection

@@ -111,7 +111,7 @@ class ChunkedBody(_Body):
 
 
 def open_body(request: Request, connection: Connection) -> _Body | None:
-    """Put ``wsgi.input`` into the environ; return the body where some of it may have to be read later."""
+    """Put the body into the environ, ``wsgi.input``; return it where some of it may have to be read later."""
     length, rest = request.length, connection.rest
     if 0 < length <= len(rest):
         # All of it is here already: most requests have no body or a small one.

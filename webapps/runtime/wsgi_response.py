@@ -68,7 +68,7 @@ class Exchange:
         self.body = None
         if request.length:
             self.body = open_body(request, connection)
-        else:
+        else:  # Most have none.
             request.environ["wsgi.input"] = BytesIO()
         self.head = b""
         self.length: int | None = None

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,8 @@ class Zygotes:
         """End a zygote alone: told to leave, it would take its workers with it."""
         pid = self.keeper.children().get(name, 0)
         if pid:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # It has ended meanwhile.
+                os.kill(pid, signal.SIGKILL)
         self.keeper.stop(name)
 
     def forget(self, zygote: Zygote) -> None:
