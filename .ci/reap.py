@@ -6,12 +6,14 @@ started, daemons with sessions of their own included, stays below this process a
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -19,8 +21,10 @@ from types import FrameType
 from typing import IO, NoReturn
 
 PR_SET_CHILD_SUBREAPER = 36
-TIME_LIMIT = float(os.environ.get("STOA_CI_TIME_LIMIT", "1680"))  # CI's own limit is 30 minutes
+TIME_LIMIT = float(os.environ.get("STOA_CI_TIME_LIMIT", "4500"))  # CI's own limit is 90 minutes
+LAST_WORDS = 120.0  # seconds that pytest has to print its summary when it is interrupted
 GRACE = 5.0
+TICKS = os.sysconf("SC_CLK_TCK")
 CLOSING_LINE = re.compile(rb"\d+ (?:passed|failed|errors?|skipped|deselected|xfailed|xpassed)\b.* in [\d.]+s")
 
 
@@ -41,23 +45,89 @@ class Echo(threading.Thread):
                 self.closing_line = line.rstrip()
 
 
+class Journal:
+    """What the tests note of themselves: ``<begin or outcome> <seconds since the epoch> <test>``, a line each."""
+
+    def __init__(self) -> None:
+        fd, name = tempfile.mkstemp(prefix="stoa-journal-")
+        os.close(fd)
+        self.path = Path(name)
+
+    def lines(self) -> list[tuple[str, float, str]]:
+        """Return what was noted, in its order."""
+        found = []
+        for line in self.path.read_text(errors="replace").splitlines():
+            word, at, test = line.split(" ", 2)
+            found.append((word, float(at), test))
+        return found
+
+    def unfinished(self) -> list[str]:
+        """Say which tests had failed, and which were running, when no summary could be printed."""
+        running: dict[str, None] = {}
+        failed = []
+        for word, _, test in self.lines():
+            if word == "begin":
+                running[test] = None
+            else:
+                running.pop(test, None)
+            if word == "failed":
+                failed.append(f"FAILED {test}")
+        return [*failed, *(f"RUNNING {test}" for test in running)]
+
+    def origin(self, pid: int) -> str:
+        """Name the test that started a process: its environment says so, or when it was started."""
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            uptime = float(Path("/proc/uptime").read_text().split()[0])
+        except OSError:
+            return ""
+        for pair in environment:
+            if pair.startswith(b"PYTEST_CURRENT_TEST="):
+                return "started by " + pair.partition(b"=")[2].decode(errors="replace")
+        return self.running_at(time.time() - uptime + int(stat[19]) / TICKS)
+
+    def running_at(self, moment: float) -> str:
+        """Name the tests that ran at a moment."""
+        running: dict[str, None] = {}
+        for word, at, test in self.lines():
+            if at > moment + 1 / TICKS:
+                break
+            if word == "begin":
+                running[test] = None
+            else:
+                running.pop(test, None)
+        return "started during " + ", ".join(running) if running else ""
+
+
 def main(command: list[str]) -> int:
     """Run the command; return its status, 124 when it took too long, 1 when it left a process."""
     become_subreaper()
     signal.signal(signal.SIGTERM, stop)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    journal = Journal()
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TESTS_JOURNAL": str(journal.path)},
+    )
     assert child.stdout is not None
     echo = Echo(child.stdout)
     echo.start()
     left: list[str] = []
     try:
         status = wait(child)
-        left = left_behind()
+        left = [] if status == 124 else left_behind(journal)
     finally:
         kill_descendants()
         echo.join(GRACE)
     for description in left:
         print(f".ci/run: left behind and killed: {description}", flush=True)
+    if not echo.closing_line:
+        for line in journal.unfinished():
+            print(f".ci/run: {line}", flush=True)
+    journal.path.unlink(missing_ok=True)
     print(echo.closing_line.decode(errors="replace") or ".ci/run: pytest had no closing line", flush=True)
     return status or int(bool(left))
 
@@ -75,20 +145,26 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def wait(child: subprocess.Popen[bytes]) -> int:
-    """Wait for the command's end, at most the time limit."""
+    """Wait for the command's end, at most the time limit; then interrupt pytest, so that it says what it knows."""
     try:
         return child.wait(TIME_LIMIT)
     except subprocess.TimeoutExpired:
         print(f".ci/run: stopped after {TIME_LIMIT:.0f} s", flush=True)
-        return 124
+    for pid in descendants():
+        if "-m pytest " in describe(pid) + " ":  # The first is the topmost.
+            os.kill(pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(LAST_WORDS)
+            break
+    return 124
 
 
-def left_behind() -> list[str]:
-    """Describe the descendants that do not end by themselves within the grace."""
+def left_behind(journal: Journal) -> list[str]:
+    """Describe the descendants that do not end by themselves within the grace, with the test that left them."""
     deadline = time.monotonic() + GRACE
     while descendants() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return [describe(pid) for pid in descendants()]
+    return [f"{describe(pid)} {journal.origin(pid)}".rstrip() for pid in descendants()]
 
 
 def kill_descendants() -> None:

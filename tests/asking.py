@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 
+from tests.patience import within
 from tests.serving import Stoa
 
 
@@ -14,7 +15,7 @@ def has_reached(done: list[int], enough: int) -> bool:
 
 def ask_on(stoa: Stoa, path: str, stopping: threading.Event, failures: list[str], done: list[int], kept: bool) -> None:
     """GET and POST in turn, over one connection or a new one each time, and compare each answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=within(20))
     number = 0
     while not stopping.is_set():
         number += 1

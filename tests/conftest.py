@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.patience import within
+
 if TYPE_CHECKING:  # Django's modules are imported when its settings are there: in the fixtures.
     from django.test import Client
 
@@ -26,6 +28,17 @@ def make_home() -> str:
 
 HOME = make_home()
 os.environ["STOA_HOME"] = HOME
+
+pytest_plugins = ["tests.telling"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool:
+    """Give each test as much more time as this machine needs."""
+    import pytest_timeout
+
+    patient = settings._replace(timeout=within(settings.timeout))
+    return bool(pytest_timeout.pytest_timeout_set_timer(item, patient))
 
 
 def pytest_unconfigure() -> None:

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.patience import within
 from webapps.runtime import control, wire
 
 
@@ -44,5 +45,5 @@ class FakeSupervisor:
     def close(self) -> None:
         """Stop answering."""
         self.server.shutdown(socket.SHUT_RDWR)
-        self.thread.join(5)
+        self.thread.join(within(5))
         self.server.close()

@@ -19,11 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.commands import Commands
+from tests.patience import within
 from tests.waiting import wait_for
 from webapps.runtime import control, processes
 
 CHECKOUT = Path(__file__).parents[1]
 READY = 60.0
+#: What the Stoas that a test has left with an exception had to say; the report of the failure takes it.
+PARTED: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,26 @@ class Stoa:
         self.keys: dict[str, int] = {}
         self.listener = threading.Thread()
         self.port, self.portal_port = free_port(), free_port()
+        self.asking = threading.Lock()
+        self.commands = Commands({})
 
     def __enter__(self) -> Stoa:
         try:
             self.start()
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None = None, error: BaseException | None = None, trace: object = None
+    ) -> None:
+        if error is not None:
+            PARTED.append(self.last_words())
         try:
             self.stop()
         finally:
+            self.commands.close()
             processes.sweep(self.run_dir)
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -76,8 +87,8 @@ class Stoa:
         assert before
         listener = self.listener
         self.start("--replace")
-        before.wait(10)
-        listener.join(10)
+        before.wait(within(10))
+        listener.join(within(10))
         assert before.stdout
         before.stdout.close()
 
@@ -113,12 +124,12 @@ class Stoa:
             return 0
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(60)
+        status = self.process.wait(within(60))
         self._forget()
         return status
 
     def _forget(self) -> None:
-        self.listener.join(10)
+        self.listener.join(within(10))
         assert self.process and self.process.stdout
         self.process.stdout.close()
         self.process = None
@@ -127,7 +138,7 @@ class Stoa:
         """Kill the keeper without a warning."""
         assert self.process
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(within(10))
         self._forget()
 
     def manage(self, *words: str) -> list[str]:
@@ -136,17 +147,33 @@ class Stoa:
 
     def command(self, *words: str, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a management command in this home."""
-        done = subprocess.run(
-            self.manage(*words),
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            **more,
-        )
+        if more or not self._is_usual():
+            done = subprocess.run(
+                self.manage(*words),
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                timeout=within(120),
+                check=False,
+                **more,
+            )
+        else:
+            done = self._commands().run(words, 120)
         assert not check or done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
+
+    def _is_usual(self) -> bool:
+        """Say whether a command is run by this Python, from this checkout, as this user."""
+        return type(self).manage is Stoa.manage and self.checkout == CHECKOUT
+
+    def _commands(self) -> Commands:
+        """Return who runs the commands in the environment of today."""
+        environment = self._environment()
+        with self.asking:
+            if self.commands.environment != environment:
+                self.commands.close()
+                self.commands = Commands(environment)
+            return self.commands
 
     def _environment(self) -> dict[str, str]:
         kept = {
@@ -244,6 +271,16 @@ class Stoa:
         """Return the end of a log, for the message of a failure."""
         return f"\n== {name}.log\n" + self.logged(name)[-6000:]
 
+    def last_words(self) -> str:
+        """Return the end of what it said, what the supervisor knows, and the processes that are there."""
+        tails = [f"{name}.log:\n" + "\n".join(self.logged(name).splitlines()[-40:]) for name in ("messages", "WSGI")]
+        try:
+            status = json.dumps(self.live(), indent=1)[-8000:]
+        except OSError as error:
+            status = repr(error)
+        there = "\n".join(map(describe, processes.marked(self.run_dir)))
+        return "\n\n".join([f"{self.home}", *self.output[-20:], *tails, f"status:\n{status}", f"processes:\n{there}"])
+
     # Requests
 
     def get(self, path: str, **more: Any) -> Answer:
@@ -261,7 +298,9 @@ class Stoa:
         timeout: float = 30,
     ) -> Answer:
         """Send one request and read the whole answer; redirects are not followed."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.portal_port if portal else self.port, timeout=timeout)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.portal_port if portal else self.port, timeout=within(timeout)
+        )
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             answer = connection.getresponse()
@@ -298,6 +337,16 @@ class Stoa:
     def pid_of(self, name: str) -> int:
         """Return the process id of one of the keeper's children."""
         return self.children()[name]
+
+
+def describe(pid: int) -> str:
+    """Return a process's id, parent, state and command line, as far as it is still there."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return f"{pid} has ended"
+    return f"{pid} (of {parent}) {state} {words.decode(errors='replace')[:200]}"
 
 
 def free_port() -> int:

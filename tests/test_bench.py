@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.patience import within
 from tests.serving import CHECKOUT
 
 COMMANDS = sorted(
@@ -21,6 +22,6 @@ def test_there_are_benchmarks() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_benchmark_says_how_it_is_called(name: str) -> None:
     words = [sys.executable, "-m", f"bench.{name}", "--help"]
-    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=within(60), check=False)
     assert done.returncode == 0, done.stderr
     assert f"-m bench.{name}" in done.stdout

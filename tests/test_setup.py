@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.patience import within
 
 ROOT = Path(__file__).parents[1]
 PINNED = re.compile(r"^([\w.-]+)(?:\[\w+\])?==([\w.]+)", re.MULTILINE)
@@ -59,7 +63,9 @@ def serve(
 ) -> subprocess.CompletedProcess[str]:
     command = [str(checkout / "script/serve"), *arguments]
     environment = {"PATH": str(path or "/usr/bin:/bin")}
-    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=within(60), check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +111,7 @@ def test_an_install_that_fails_says_why_and_leaves_nothing_that_is_taken_for_who
             env={"PATH": f"{tools}:/usr/bin:/bin"},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=within(100),
             check=False,
         )
         assert done.returncode == 1
@@ -138,6 +144,11 @@ def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
     assert "--find-links" not in text
 
 
+def seconds(number: int) -> str:
+    """Return a time to sleep that no other run of these tests uses, so that its process is known by it."""
+    return f"{number}.{os.getpid()}"
+
+
 def reap(script: str, limit: str = "60") -> tuple[int, Sequence[str]]:
     """Run shell words as ``.ci/run`` runs script/test; return the status and the printed lines."""
     done = subprocess.run(
@@ -146,7 +157,7 @@ def reap(script: str, limit: str = "60") -> tuple[int, Sequence[str]]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=within(60),
         check=False,
     )
     return done.returncode, done.stdout.splitlines()
@@ -163,20 +174,79 @@ def test_ci_passes_the_status_on() -> None:
 
 @pytest.mark.slow
 def test_ci_reports_and_kills_what_a_test_left_behind() -> None:
-    status, lines = reap("setsid sleep 71.25 >/dev/null 2>&1 & echo '1 passed in 0.10s'")
+    status, lines = reap(f"setsid sleep {seconds(71)} >/dev/null 2>&1 & echo '1 passed in 0.10s'")
     assert status == 1
-    assert [line for line in lines if "left behind and killed" in line and "sleep 71.25" in line]
+    assert [line for line in lines if "left behind and killed" in line and f"sleep {seconds(71)}" in line]
     assert lines[-1] == "1 passed in 0.10s"
-    assert not running("sleep 71.25")
+    assert not running(f"sleep {seconds(71)}")
 
 
 @pytest.mark.slow
 def test_ci_stops_what_takes_too_long() -> None:
     began = time.monotonic()
-    status, lines = reap("sleep 72.25; true", limit="0.5")
+    status, lines = reap(f"sleep {seconds(72)}; true", limit="0.5")
     assert (status, lines[0]) == (124, ".ci/run: stopped after 0 s")
-    assert time.monotonic() - began < 30
-    assert not running("sleep 72.25")
+    assert time.monotonic() - began < 72, "it did not wait for what it stopped"
+    assert not running(f"sleep {seconds(72)}")
+
+
+SUITE = """
+import subprocess, time
+
+def test_fails():
+    assert False
+
+def test_leaves_a_process():
+    subprocess.Popen(["sleep", "73.25"], start_new_session=True, env={"PATH": "/usr/bin:/bin"})
+    time.sleep(0.3)
+
+def test_hangs():
+    open("hangs", "w").close()
+    time.sleep(74.25)
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> str:
+    """A small suite of its own; return the shell words that run it, with what ours notes of each test."""
+    (tmp_path / "test_small.py").write_text(SUITE)
+    (tmp_path / "conftest.py").write_text("")
+    python = f"{shlex.quote(sys.executable)} -m pytest"
+    return (
+        f"cd {shlex.quote(str(tmp_path))} && export PYTHONPATH={shlex.quote(str(ROOT))} && "
+        f"exec {python} -c /dev/null --rootdir . -p tests.telling -p no:randomly -p no:cacheprovider"
+    )
+
+
+@pytest.mark.slow
+def test_ci_names_the_test_that_left_a_process_behind(suite: str) -> None:
+    status, lines = reap(f"{suite} -k 'fails or leaves'")
+
+    assert status == 1
+    named = [line for line in lines if "left behind and killed" in line]
+    assert [line.rpartition(" ")[2] for line in named if "sleep 73.25" in line] == [
+        "test_small.py::test_leaves_a_process"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", ["", "-n 2 --dist loadfile"])
+def test_ci_interrupts_pytest_so_that_it_says_what_has_failed(suite: str, processes: str) -> None:
+    status, lines = reap(f"{suite} {processes}", limit=str(within(2.5)))
+
+    assert status == 124
+    assert "FAILED test_small.py::test_fails - assert False" in lines
+    assert "1 failed, 1 passed" in lines[-1]
+
+
+@pytest.mark.slow
+def test_ci_says_what_had_failed_when_pytest_was_killed(suite: str, tmp_path: Path) -> None:
+    hangs = shlex.quote(str(tmp_path / "hangs"))
+    _, lines = reap(f"({suite}) & while [ ! -e {hangs} ]; do sleep 0.1; done; kill -9 $!")
+
+    assert [line for line in lines if "FAILED" in line] == [".ci/run: FAILED test_small.py::test_fails"]
+    assert [line for line in lines if "RUNNING" in line] == [".ci/run: RUNNING test_small.py::test_hangs"]
+    assert lines[-1] == ".ci/run: pytest had no closing line"
 
 
 def running(words: str) -> bool:

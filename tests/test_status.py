@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.patience import within
 from webapps.models import Namespace, WebApp
 from webapps.runtime import control, wire
 
@@ -58,7 +59,7 @@ class FakeSupervisor:
     def close(self) -> None:
         """Stop answering."""
         self.server.shutdown(socket.SHUT_RDWR)
-        self.thread.join(5)
+        self.thread.join(within(5))
         self.server.close()
 
 

@@ -18,6 +18,7 @@ from django.db import OperationalError
 from django.test import Client, RequestFactory
 
 from portal import keys, views
+from tests.patience import within
 
 pytestmark = pytest.mark.django_db
 
@@ -145,7 +146,7 @@ def test_it_makes_the_database_when_two_commands_come_at_once(tmp_path: Path) ->
         subprocess.Popen([*command, code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=60)[0].decode() for process in started]
+    outputs = [process.communicate(timeout=within(60))[0].decode() for process in started]
     assert outputs == ["0\n", "0\n"]
     assert stat.S_IMODE((home / "db.sqlite3").stat().st_mode) == 0o600
 
@@ -154,7 +155,7 @@ def test_it_says_in_one_line_that_the_home_cannot_be_written(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     command = [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "shell", "-c", "1"]
     environment = {**os.environ, "STOA_HOME": str(tmp_path / "file" / "home")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within(60))
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "set STOA_HOME to a directory that is" in done.stderr

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.patience import PATIENCE
+
 T = TypeVar("T")
 
 
@@ -15,14 +17,18 @@ def wait_for(
     message: str | Callable[[], str] = "",
     interval: float = 0.02,
 ) -> T:
-    """Return the condition's first true value; fail with the message after ``deadline`` seconds.
+    """Return the condition's first true value; fail with the message after ``deadline`` patient seconds.
 
     A message that is a function is asked at the end, so that it can show what a child printed.
     """
-    end = time.monotonic() + deadline
+    began = time.monotonic()
+    end = began + deadline * PATIENCE.factor
     while not (value := condition()):
         if time.monotonic() > end:
-            words = message() if callable(message) else message
-            raise AssertionError(f"not within {deadline:g} s: {words or condition}")
+            # The machine may have become busier than it was at the start.
+            end = began + deadline * PATIENCE.look_again()
+            if time.monotonic() > end:
+                words = message() if callable(message) else message
+                raise AssertionError(f"not within {end - began:g} s: {words or condition}")
         time.sleep(interval)
     return value

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.patience import within
 from tests.serving import Stoa
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -26,7 +27,7 @@ ARGUMENTS = (
     # Whatever name a page asks for, nothing is looked up outside this machine.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-PATIENCE = 20_000
+PATIENCE = within(20) * 1000
 REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
     console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`));

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.e2e.test_lifecycle import hello
+from tests.patience import within
 from tests.serving import Answer, Stoa
 from tests.waiting import wait_for
 
@@ -173,7 +174,7 @@ def test_a_request_in_flight_is_answered_when_stoa_is_stopped() -> None:
 
         assert stoa.stop() == 0
 
-        client.join(10)
+        client.join(within(10))
         assert [answer.status for answer in answers] == [200]
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.test_lifecycle import hello
 from tests.e2e.test_replacement import ASGI_ECHO, ECHO, Asking, have_done
 from tests.e2e.test_staying_up import everybody as everybody_of
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 
@@ -121,7 +122,7 @@ def test_every_request_is_answered_once_whatever_happens(stoa: Stoa) -> None:
         for client in clients:
             client.stopping = True
         for client in clients:
-            client.join(30)
+            client.join(within(30))
 
     for name in NAMES:
         ran_once(stoa, name, [client for client in clients if client.path == f"{name}/"])

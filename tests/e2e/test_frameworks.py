@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.patience import within
 from tests.serving import Answer, Stoa
 
 RAW = """
@@ -203,7 +204,7 @@ def test_an_upload_of_100_mb_arrives_whole(host: Stoa, name: str) -> None:
         f"/fw/{name}/upload",
         body=(block for _ in range(100)),
         headers={"Content-Length": str(len(block) * 100)},
-        timeout=60,
+        timeout=within(60),
     )
 
     assert answer.text == digest
@@ -265,4 +266,4 @@ def test_websockets_echo(host: Stoa) -> None:
 
     with connect(f"ws://127.0.0.1:{host.port}/fw/starlette/ws") as websocket:
         websocket.send("hello")
-        assert websocket.recv(timeout=10) == "hello!"
+        assert websocket.recv(timeout=within(10)) == "hello!"

@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests import signing
+from tests.patience import within
 from tests.serving import Answer, Stoa
 from tests.waiting import wait_for
 
@@ -370,13 +371,13 @@ def test_a_thousand_sign_ins_end_at_once_while_requests_run(gated: Stoa) -> None
     wait_for(lambda: len(seen) > 100, 20)
     signing.run(gated, f"SignIn.end(Q(key__in=[row.split('=')[1].split('.')[1] for row in {cookies!r}]))")
     at = time.monotonic()
-    wait_for(lambda: time.monotonic() - at > WITHIN + 0.5, 10)
+    wait_for(lambda: time.monotonic() - at > within(WITHIN) + 0.5, 10)
     ended.set()
     for client in clients:
-        client.join(20)
+        client.join(within(20))
 
-    assert {status for begun, status in seen if begun < at - WITHIN} <= {200}
-    late = [status for begun, status in seen if begun > at + WITHIN]
+    assert {status for begun, status in seen if begun < at - within(WITHIN)} <= {200}
+    late = [status for begun, status in seen if begun > at + within(WITHIN)]
     assert late and set(late) == {401}
 
 
@@ -460,13 +461,13 @@ def test_of_some_that_bring_a_code_at_once_one_is_let_in(gated: Stoa) -> None:
     start, statuses = threading.Barrier(6), list[int]()
 
     def bring() -> None:
-        start.wait(10)
+        start.wait(within(10))
         statuses.append(gated.get(f"/-/enter?code={code}", headers={"Cookie": cookie}).status)
 
     threads = [threading.Thread(target=bring) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(within(30))
 
     assert sorted(statuses) == [303, 400, 400, 400, 400, 400]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 
@@ -187,7 +188,7 @@ def test_two_applications_called_app_do_not_see_each_other(stoa: Stoa) -> None:
 def test_a_browser_that_keeps_its_connection_sees_that_an_application_is_gone(stoa: Stoa, methods: int) -> None:
     name = f"/life/gone{methods}"
     stoa.create(name, stoa.write("life/gone", hello()), AutheEnabled=methods)
-    with closing(http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=20)) as kept:
+    with closing(http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=within(20))) as kept:
 
         def status() -> int:
             kept.request("GET", f"{name}/")

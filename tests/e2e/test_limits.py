@@ -12,6 +12,7 @@ import pytest
 from tests.asking import ask_on, has_reached
 from tests.e2e.test_lifecycle import hello
 from tests.e2e.test_replacement import ECHO
+from tests.patience import within
 from tests.serving import Answer, Stoa
 from tests.waiting import wait_for
 
@@ -85,7 +86,7 @@ def load(stoa: Stoa, name: str, failures: list[str], done: list[int]) -> Iterato
     finally:
         stopping.set()
         for client in clients:
-            client.join(30)
+            client.join(within(30))
 
 
 def test_it_is_recycled_again_and_again_and_no_request_is_lost(stoa: Stoa) -> None:
@@ -156,7 +157,7 @@ def hanging(stoa: Stoa, path: str, number: int) -> Iterator[list[Answer]]:
         yield answers
     finally:
         for client in clients:
-            client.join(60)
+            client.join(within(60))
 
 
 def test_processes_follow_the_load(stoa: Stoa) -> None:

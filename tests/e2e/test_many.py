@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 
@@ -79,7 +80,7 @@ def test_no_request_fails_and_nothing_restarts_when_the_supervisor_is_killed(cro
     wait_for(lambda: asked[0] > enough, 30, "the clients go on")
     stopping.set()
     for client in clients:
-        client.join(30)
+        client.join(within(30))
 
     assert failures == []
     assert {key: app["pids"] for key, app in crowd.live()["webapps"].items()} == before

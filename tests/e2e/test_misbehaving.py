@@ -13,6 +13,7 @@ import pytest
 
 from tests.asking import ask_on
 from tests.e2e.test_replacement import ASGI_ECHO, ECHO
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 from webapps.runtime import processes
@@ -51,7 +52,7 @@ def stoa(street: Stoa) -> Iterator[Stoa]:
     yield street
     stopping.set()
     for client in clients:
-        client.join(30)
+        client.join(within(30))
     assert failures == []
     assert others(street) == before
 
@@ -129,7 +130,7 @@ def test_an_answer_without_end_ends_with_its_client(stoa: Stoa) -> None:
     name = place(stoa, "answers_without_end", threads=1)
     stoa.eventually(f"{name}/", text="well")
 
-    with closing(http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=20)) as client:
+    with closing(http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=within(20))) as client:
         client.request("GET", f"{name}/now")
         assert len(client.getresponse().read(50 << 20)) == 50 << 20
 

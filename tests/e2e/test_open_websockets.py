@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests import signing
 from tests.e2e.test_gate import LOGIN_COOKIE, PASSWORD, UNAUTHENTICATED, WITHIN, basic
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 
@@ -76,13 +77,13 @@ def enter(stoa: Stoa, headers: dict[str, str], name: str = "/socket") -> Iterato
 
 def echoes(socket: ClientConnection) -> bool:
     socket.send("hello")
-    return socket.recv(timeout=5) == "hello"
+    return socket.recv(timeout=within(5)) == "hello"
 
 
 def ended_with(socket: ClientConnection) -> int:
     """Wait until it is closed from the other side; return the code."""
     with pytest.raises(ConnectionClosed) as closed:
-        socket.recv(timeout=WITHIN)
+        socket.recv(timeout=within(WITHIN))
     assert closed.value.rcvd
     return closed.value.rcvd.code
 

@@ -23,6 +23,7 @@ from tests.e2e.test_browser import make_wheel
 from tests.e2e.test_stoa_user import ACCOUNT, _missing, _python
 from tests.e2e.test_takeover import everybody, have_gone, words_of
 from tests.e2e.test_walls import ESCAPE, StoaOfOne, host, met
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 from webapps.runtime import processes
@@ -125,7 +126,7 @@ def test_an_installer_keeps_to_itself_and_installs(unwalled: Stoa) -> None:
         installing.start()
         wait_for(lambda: "install:USER" in unwalled.children(), 20, lambda: unwalled.log("messages"))
         wait_for(lambda: keeps_to_itself(unwalled.pid_of("install:USER")), 20, "it keeps to itself")
-    installing.join(60)
+    installing.join(within(60))
 
     unwalled.eventually("/needs/?do=read&with=.")
 
@@ -176,7 +177,7 @@ def test_nothing_is_left_when_it_is_stopped(unwalled: Stoa) -> None:
 def test_where_they_would_not_see_each_other_any_more_they_do_not_keep_to_themselves() -> None:
     if missing := _missing():
         pytest.skip(missing)
-    if subprocess.run(["unshare", "-m", *StoaHidden.mount], capture_output=True, timeout=30).returncode:
+    if subprocess.run(["unshare", "-m", *StoaHidden.mount], capture_output=True, timeout=within(30)).returncode:
         pytest.skip("this machine does not permit another /proc")
     with StoaHidden(_python()) as stoa:
         assert stoa.get("/").status == 404

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.e2e.test_lifecycle import hello
+from tests.patience import within
 from tests.serving import Stoa, free_port
 from tests.waiting import wait_for
 
@@ -35,7 +36,7 @@ def database_url() -> Iterator[str]:
         shutil.chown(directory, user)
     data, port = directory / "data", free_port()
     made = [initdb, "-D", str(data), "-U", "stoa", "-A", "trust", "--no-sync"]
-    subprocess.run(made, user=user, cwd=directory, check=True, capture_output=True, timeout=60)
+    subprocess.run(made, user=user, cwd=directory, check=True, capture_output=True, timeout=within(60))
     argv = [postgres, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(directory), "-F"]
     server = subprocess.Popen(argv, user=user, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"postgresql://stoa@127.0.0.1:{port}/postgres"
@@ -44,7 +45,7 @@ def database_url() -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(within(30))
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 
@@ -61,7 +62,7 @@ def test_no_request_is_lost_while_generations_are_replaced(stoa: Stoa, protocol:
         wait_for(partial(have_done, clients, enough), 20, lambda: f"the clients go on {failures_of(clients)}")
     for client in clients:
         client.stopping = True
-        client.join(30)
+        client.join(within(30))
 
     assert failures_of(clients) == []
     assert stoa.status()[name]["generation"] == REPLACEMENTS + 1
@@ -83,7 +84,7 @@ class Asking(threading.Thread):
     def __init__(self, stoa: Stoa, path: str, number: int, *, kept: bool) -> None:
         super().__init__()
         self.path, self.number, self.kept = path, number, kept
-        self.connection = http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=20)
+        self.connection = http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=within(20))
         self.stopping = False
         self.done = 0
         self.failures: list[str] = []

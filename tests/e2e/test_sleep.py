@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.asking import ask_on, has_reached
 from tests.e2e.test_lifecycle import hello
 from tests.e2e.test_replacement import ASGI_ECHO, ECHO
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 
@@ -101,7 +102,7 @@ WEBSOCKET = ASGI_ECHO.replace(
 
 def open_websocket(stoa: Stoa, path: str) -> socket.socket:
     """Open a WebSocket by hand (RFC 6455), and wait until it is accepted."""
-    connection = socket.create_connection(("127.0.0.1", stoa.port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", stoa.port), timeout=within(20))
     connection.sendall(
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
@@ -145,7 +146,7 @@ def test_no_request_is_lost_in_a_churn_of_sleeping_and_waking(stoa: Stoa) -> Non
         wait_for(partial(has_reached, done, 100), 20, lambda: f"the clients go on {failures}")
         stopping.set()
         for client in clients:
-            client.join(30)
+            client.join(within(30))
         assert failures == []
         for name in names:
             # The old processes are leaving at this very moment, and the next burst comes.

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.e2e.test_lifecycle import hello
+from tests.patience import within
 from tests.serving import Stoa, free_port
 from tests.waiting import wait_for
 from webapps.runtime import processes
@@ -101,7 +102,7 @@ def test_a_second_start_in_the_same_home_is_refused() -> None:
         assert "is running already" in done.stderr
         assert stoa.process and stoa.process.poll() is None
         stoa.process.send_signal(signal.SIGTERM)
-        assert stoa.process.wait(30) == 0
+        assert stoa.process.wait(within(30)) == 0
 
 
 def test_a_wrong_setting_is_one_line_with_the_remedy() -> None:

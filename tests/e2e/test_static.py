@@ -7,6 +7,7 @@ import http.client
 
 import pytest
 
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 
@@ -182,7 +183,7 @@ def test_what_is_never_served_is_not_in_any_spelling(site: Stoa, path: str) -> N
 
 def raw(stoa: Stoa, path: str) -> tuple[int, bytes]:
     """Send a path exactly as it stands."""
-    connection = http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", stoa.port, timeout=within(10))
     try:
         connection.putrequest("GET", path, skip_accept_encoding=True)
         connection.endheaders()

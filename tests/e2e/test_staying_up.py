@@ -13,6 +13,7 @@ import pytest
 
 from tests.asking import ask_on, has_reached
 from tests.e2e.test_replacement import ASGI_ECHO, ECHO
+from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
 from webapps.runtime import processes
@@ -48,7 +49,7 @@ def steady_load(stoa: Stoa, failures: list[str]) -> Iterator[list[int]]:
     finally:
         stopping.set()
         for client in clients:
-            client.join(30)
+            client.join(within(30))
 
 
 def everybody(stoa: Stoa, names: Iterable[str] = NAMES) -> dict[str, object]:

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_browser import make_wheel
+from tests.patience import within
 from tests.serving import CHECKOUT, Stoa
 from tests.waiting import wait_for
 from webapps.runtime import processes
@@ -70,7 +71,7 @@ def _copy(python: str, checkout: Path) -> Path:
         shutil.copytree(CHECKOUT / room, checkout / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(CHECKOUT / "manage.py", checkout)
     venv = checkout / ".venv"
-    subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True, timeout=60)
+    subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True, timeout=within(60))
     packages = next(venv.glob("lib/python3*/site-packages"))
     wanted = re.findall(r"^([\w.-]+)==", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE)
     for package in metadata.distributions():
@@ -105,7 +106,7 @@ def _python() -> str:
                 cwd="/",
                 capture_output=True,
                 text=True,
-                timeout=30,
+                timeout=within(30),
             )
         except OSError:
             continue

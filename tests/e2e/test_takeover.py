@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.test_lifecycle import hello
 from tests.e2e.test_replacement import ASGI_ECHO, ECHO, Asking, failures_of, have_done
+from tests.patience import within
 from tests.serving import Stoa, free_port
 from tests.waiting import wait_for
 from webapps.runtime import processes
@@ -73,7 +74,7 @@ class Load:
         for client in self.clients:
             client.stopping = True
         for thread in (*self.clients, self.stranger):
-            thread.join(40)
+            thread.join(within(40))
 
     def goes_on(self, requests: int = 50) -> None:
         """Wait until every client has been answered so often from now on."""
@@ -183,7 +184,7 @@ def test_a_second_kill_in_the_middle_of_it_loses_nothing_either() -> None:
             left |= everybody(stoa)
 
             keeper.send_signal(signal.SIGKILL)
-            keeper.wait(10)
+            keeper.wait(within(10))
             stoa.start()
 
             wait_for(partial(have_gone, left), 60, lambda: words_of(left))
@@ -239,7 +240,7 @@ def test_at_other_ports_the_applications_go_on_and_the_old_ports_are_free() -> N
 def test_an_application_that_sleeps_is_woken_by_who_called_while_nobody_could_wake_it() -> None:
     with Stoa() as stoa:
         stoa.create("/asleep", stoa.write("asleep", hello()))
-        stoa.set("/asleep", processes_min=0)
+        stoa.set("/asleep", processes_min=0, sleep_after=2)
         stoa.wait_for_state("/asleep", "asleep")
         stoa.kill()
         answers: list[int] = []
@@ -248,7 +249,7 @@ def test_an_application_that_sleeps_is_woken_by_who_called_while_nobody_could_wa
 
         stoa.start()
 
-        caller.join(30)
+        caller.join(within(30))
         assert answers == [200]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import within
 from tests.runtime.test_tls import OPENSSL, make
 from tests.serving import Stoa
 from tests.waiting import wait_for
@@ -33,9 +34,9 @@ def trusting(*certificates: str) -> ssl.SSLContext:
 
 
 def get(port: int, path: str, context: ssl.SSLContext | None, accept: str = "*/*") -> tuple[int, str, str, str]:
-    connection: http.client.HTTPConnection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection: http.client.HTTPConnection = http.client.HTTPConnection("127.0.0.1", port, timeout=within(10))
     if context:
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=within(10), context=context)
     try:
         connection.request("GET", path, headers={"Accept": accept})
         answer = connection.getresponse()
@@ -50,7 +51,7 @@ def served_with(port: int) -> bytes:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=within(10)) as plain,
         context.wrap_socket(plain) as wrapped,
     ):
         return wrapped.getpeercert(binary_form=True) or b""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from portal.gate.passwords import LONGEST_NAME, LONGEST_PASSWORD, MOST, MOST_OF_ONE, Checked, Passwords
+from tests.patience import within
 from tests.waiting import wait_for
 
 MAKE = """
@@ -36,7 +37,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("home")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("STOA_", "DATABASE_URL"))}
     given = {**kept, "STOA_HOME": str(home), "DJANGO_SETTINGS_MODULE": "portal.settings"}
-    subprocess.run([sys.executable, "-c", MAKE], env=given, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", MAKE], env=given, check=True, timeout=within(60))
     return given
 
 
@@ -111,7 +112,7 @@ def test_a_killed_process_comes_back(passwords: Passwords) -> None:
     assert passwords.check("ada", "right of ada", "10.0.0.7").outcome == "right"
     assert passwords.process
     os.kill(passwords.process.pid, signal.SIGKILL)
-    passwords.process.wait(10)
+    passwords.process.wait(within(10))
 
     assert passwords.check("ada", "right of ada", "10.0.0.7").outcome == "right"
 
@@ -163,7 +164,7 @@ def test_whoever_comes_when_too_many_wait_is_told_at_once(slow: Passwords, tmp_p
 
     released.touch()
     for thread in threads:
-        thread.join(20)
+        thread.join(within(20))
     assert outcomes == ["right"] * MOST
     assert not slow.waiting
     assert slow.check("a", "x", "one").outcome == "right"

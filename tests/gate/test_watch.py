@@ -9,6 +9,7 @@ import pytest
 
 from portal.gate.snapshot import Snapshot
 from portal.gate.watch import AGAIN, FRESH, Watch
+from tests.patience import within
 from tests.waiting import wait_for
 
 
@@ -28,7 +29,7 @@ class Database:
 
     def counters(self) -> tuple[int, int]:
         if self.hangs:
-            self.hangs.wait(20)
+            self.hangs.wait(within(20))
         if self.broken:
             raise self.broken
         self.now += self.slow

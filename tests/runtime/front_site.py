@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.patience import within
 from tests.waiting import wait_for
 from webapps.runtime import wire
 from webapps.runtime.front import Applied, Front, FrontSettings
@@ -310,7 +311,9 @@ class Site:
 
     def connect(self, *, portal: bool = False) -> socket.socket:
         """Open a connection."""
-        return socket.create_connection(("127.0.0.1", self.portal_port if portal else self.port), timeout=DEADLINE)
+        return socket.create_connection(
+            ("127.0.0.1", self.portal_port if portal else self.port), timeout=within(DEADLINE)
+        )
 
     def raw(self, request: bytes, *, portal: bool = False) -> Answer:
         """Send these bytes and read until the connection is closed; informational responses are skipped."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.patience import within
 from tests.waiting import wait_for
 from webapps.runtime import pace
 from webapps.runtime.pace import RUSH, Pace
@@ -49,7 +50,7 @@ class House:
         data, connection.rest = connection.rest[:1], connection.rest[1:]
         if data == b"s":
             self.held_up.set()
-            self.go_on.acquire(timeout=20)
+            self.go_on.acquire(timeout=within(20))
         self.names.append(threading.current_thread().name)
         try:
             connection.finish(data)
@@ -59,7 +60,7 @@ class House:
 
     def client(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(20)
+        sock.settimeout(within(20))
         sock.connect(self.path)
         return sock
 
@@ -73,7 +74,7 @@ class House:
         """Have the one that serves alone be busy over three looks."""
         self.held_up.clear()
         slow.sendall(b"s")
-        assert self.held_up.wait(20)
+        assert self.held_up.wait(within(20))
         self.threads.alone = next(seat for seat in self.threads.seats if seat.connection)
         for _look in range(3):
             self.pace.step()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import within
 from tests.runtime.worker_site import Client, WorkerSite
 from tests.waiting import wait_for
 from webapps.runtime.spec import Protocol
@@ -235,7 +236,7 @@ def test_what_goes_on_after_a_response_ends_neither_with_the_connection_nor_with
         wait_for(lambda: leaving.process.poll() is not None, 4)
     (leaving.directory / "app" / "go").touch()
 
-    assert leaving.process.wait(10) == 0
+    assert leaving.process.wait(within(10)) == 0
     assert "finished" in leaving.printed()
 
 
@@ -246,7 +247,7 @@ def test_who_leaves_says_so_on_each_connection(leaving: WorkerSite) -> None:
         wait_for(lambda: not leaving.is_accepting(), 10)
         assert client.request("GET /hello").headers["connection"] == "close"
         assert client.ended()
-    assert leaving.process.wait(10) == 0
+    assert leaving.process.wait(within(10)) == 0
 
 
 # Counting

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import within
+
 RUNTIME = Path(__file__).parents[2]
 
 
 def run(source: str, *words: str) -> str:
     begin = f"import sys; sys.path.insert(0, {str(RUNTIME)!r}); from webapps.runtime.frameworks import *; "
     begin += "preloaded = Preloaded()\n"
-    done = subprocess.run([sys.executable, "-c", begin + source, *words], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", begin + source, *words], capture_output=True, text=True, timeout=within(30)
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

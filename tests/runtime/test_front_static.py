@@ -239,11 +239,19 @@ def test_a_name_may_have_in_it_what_hides_a_file(site: Site, name: str) -> None:
 
 @pytest.mark.parametrize("part", [".py", "/.", "%0A", "%20a", ".sqlite", "//"])
 def test_the_longest_path_costs_next_to_nothing(site: Site, part: str) -> None:
-    begin = time.monotonic()
+    plain, long = (shortest(site, "/always/static/" + text) for text in ("x" * 12000, part * (12000 // len(part))))
 
-    site.get("/always/static/" + part * (12000 // len(part)))
+    assert long < 20 * plain
 
-    assert time.monotonic() - begin < 1
+
+def shortest(site: Site, path: str) -> float:
+    """Return the seconds of the fastest of some tries: what the machine does besides makes the others longer."""
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        site.get(path)
+        took.append(time.perf_counter() - began)
+    return min(took)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])

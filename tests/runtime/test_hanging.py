@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from traceback import FrameSummary
 
+from tests.patience import within
 from webapps.runtime import hanging
 
 PLACES = ("/srv/notes", "/srv/shared")
@@ -58,7 +59,7 @@ def test_one_that_hangs_is_told_of_and_one_that_is_ready_is_not() -> None:
     hanging.watch(1, (str(hanging.__file__).rpartition("/")[0],), tell)()
     hanging.watch(1, (__file__.rpartition("/")[0],), tell)
 
-    assert heard.wait(20)
+    assert heard.wait(within(20))
     assert len(told) == 1
     assert told[0][0] == "it was not ready within 1 seconds and was stopped"
     assert "of test_hanging.py: " in told[0][1] and "Stack (most recent call last)" in told[0][2]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import within
 from webapps.runtime import loader
 
 WSGI = "def application(environ, start_response):\n    return []\n"
@@ -32,7 +33,7 @@ def load(
 ) -> dict[str, str]:
     checkout = str(Path(__file__).parents[2])
     argv = [sys.executable, "-c", CHILD, str(directory), name, callable_name, protocol, checkout]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, cwd=directory)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=within(30), check=True, cwd=directory)
     answer: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     return answer
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import Stopwatch, within
 from tests.waiting import wait_for
 from webapps.runtime import legacy, logs, takeover, wire
 from webapps.runtime.logs import read_tail
@@ -42,7 +43,7 @@ class Keeper:
         if self.control:
             self.control.close()
         self.control, theirs = wire.pair()
-        self.control.settimeout(10)
+        self.control.settimeout(within(10))
         numbers = [str(theirs.fileno()), str(self.events), str(predecessor)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "webapps.runtime.logwriter", str(self.log_dir), *numbers],
@@ -117,7 +118,7 @@ class Keeper:
         """Send a signal and wait for the end."""
         assert self.process
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(within(10))
 
     def leave(self) -> None:
         """Die, as far as the log writer can see."""
@@ -133,7 +134,7 @@ class Keeper:
         for child in [*self.children, self.process]:
             if child:
                 child.kill()
-                child.wait(10)
+                child.wait(within(10))
         if self.events >= 0:
             self.leave()
 
@@ -285,8 +286,8 @@ def test_who_prints_without_end_disturbs_nobody(keeper: Keeper) -> None:
         slowest = max(slowest, keeper.expect_line(str(number), "/quiet"))
     wait_for(lambda: time.monotonic() - began > 2, message="time passes")
     share = (cpu(keeper.pid) - used) / (time.monotonic() - began)
-    assert slowest < 1, "a quiet application waits"
-    assert share < 0.25, "flooding costs too much"
+    assert slowest < within(1), "a quiet application waits"
+    assert share < min(within(0.25), 0.9), "flooding costs too much"
 
 
 def test_who_is_slowed_loses_nothing(keeper: Keeper) -> None:
@@ -300,10 +301,10 @@ def test_who_is_slowed_loses_nothing(keeper: Keeper) -> None:
 
 
 def test_a_megabyte_at_once_is_taken_without_a_pause(keeper: Keeper) -> None:
-    began = time.monotonic()
-    keeper.run("print(('x' * 99 + chr(10)) * 9000)")
-    keeper.done()
-    assert time.monotonic() - began < 3
+    with Stopwatch() as watch:
+        keeper.run("print(('x' * 99 + chr(10)) * 9000)")
+        keeper.done()
+    assert watch.there < 3
     assert read_tail(keeper.wsgi, text="prints faster").lines == []
 
 
@@ -362,9 +363,9 @@ def test_sigterm_drains_what_is_in_the_pipes(keeper: Keeper) -> None:
 def test_sigterm_is_not_put_off_by_somebody_who_prints_without_end(keeper: Keeper) -> None:
     keeper.run(FLOOD)
     wait_for(lambda: read_tail(keeper.wsgi, text="prints faster").lines)
-    began = time.monotonic()
-    assert keeper.stop() == 0
-    assert time.monotonic() - began < 3
+    with Stopwatch() as watch:
+        assert keeper.stop() == 0
+    assert watch.there < 3
 
 
 def test_a_ctrl_c_is_not_for_it(keeper: Keeper) -> None:
@@ -418,7 +419,7 @@ def test_when_the_keeper_has_gone_it_reads_on_until_the_applications_end(keeper:
     keeper.expect("one", "two")
     os.close(writing)
     assert keeper.process
-    assert keeper.process.wait(10) == 0
+    assert keeper.process.wait(within(10)) == 0
 
 
 def test_when_the_keeper_has_gone_it_hands_over_all_that_he_held(keeper: Keeper, tmp_path: Path) -> None:
@@ -471,7 +472,7 @@ def test_a_successor_reads_nothing_before_its_predecessor_has_ended(keeper: Keep
     keeper.expect_starts(1)
 
     process.kill()
-    process.wait(10)
+    process.wait(within(10))
 
     keeper.expect("one", "two")
     keeper.expect_starts(2)

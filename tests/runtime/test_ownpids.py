@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import within
 from tests.runtime.zygote_site import Forked, ZygoteSite, why_not
 from tests.waiting import wait_for
 from webapps.runtime import processes, takeover, walls
@@ -183,7 +184,7 @@ def test_a_worker_of_which_the_zygote_could_not_tell_does_not_stay(site: ZygoteS
 def test_a_worker_serves_on_when_its_zygote_is_killed(own: ZygoteSite, means: walls.Means) -> None:
     worker = own.worker(means)
     os.killpg(own.process.pid, signal.SIGKILL)  # As who takes over does.
-    own.process.wait(10)
+    own.process.wait(within(10))
 
     assert worker.ask("who")["seen"]
     worker.ask("leave")
@@ -196,7 +197,7 @@ def test_a_zygote_that_is_told_to_leave_takes_its_workers_along(own: ZygoteSite,
     own.process.send_signal(signal.SIGTERM)
 
     assert own.end_of(worker) == 0
-    own.process.wait(20)
+    own.process.wait(within(20))
     own.wait_until_nothing_is_left()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_stoa_user import ACCOUNT, _missing, _python
+from tests.patience import within
 from webapps.runtime import processes
 
 RUN_DIR = Path(f"/somewhere/{os.getpid()}")
@@ -59,13 +60,13 @@ def start(python: str) -> Iterator[Start]:
     yield started
     for process in made:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=within(10))
 
 
 def found(python: str) -> set[int]:
     """Return whom an ordinary account finds."""
     argv = [python, "-", str(RUN_DIR)]
-    done = subprocess.run(argv, input=LOOK.encode(), capture_output=True, timeout=30, **identity(ordinary()))
+    done = subprocess.run(argv, input=LOOK.encode(), capture_output=True, timeout=within(30), **identity(ordinary()))
     assert done.returncode == 0, done.stderr.decode()
     return {int(word) for word in done.stdout.split()}
 

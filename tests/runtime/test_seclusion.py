@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.patience import within
 from tests.serving import CHECKOUT
 from webapps.runtime import seclusion
 
@@ -24,7 +25,9 @@ print(seclusion.is_secluded(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 def test_a_fork_keeps_to_itself_until_it_discloses() -> None:
-    done = subprocess.run([sys.executable, "-c", TELL], cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", TELL], cwd=CHECKOUT, capture_output=True, text=True, timeout=within(30)
+    )
 
     hidden = seclusion._hidden(seclusion._mounts())
     assert done.stdout.split() == (["False", "0"] if hidden else ["True", "10"]), done.stderr

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import within
 from tests.waiting import wait_for
 from webapps.runtime import legacy, processes, takeover, wire
 from webapps.runtime.held import Held
@@ -59,7 +60,7 @@ def log_writer(run_dir: Path) -> Iterator[LogWriter]:
     made = LogWriter(run_dir)
     yield made
     made.over.set()
-    made.thread.join(10)
+    made.thread.join(within(10))
     made.epoll.close()
     for sock in (made.legacy._server, *made.legacy._callers.values()):
         assert sock
@@ -118,7 +119,7 @@ def started(run_dir: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     yield made
     for process in made:
         process.kill()
-        process.wait(10)
+        process.wait(within(10))
         if process.stdout:
             process.stdout.close()
 
@@ -146,7 +147,7 @@ def test_each_is_sent_away_in_its_own_way(run_dir: Path, started: list[subproces
 
     Parting(run_dir, left).begin({own.pid})
 
-    ends = [child.wait(10) for child in (*children.values(), log_writer, stranger)]
+    ends = [child.wait(within(10)) for child in (*children.values(), log_writer, stranger)]
     assert ends == [-signal.SIGKILL, -signal.SIGKILL, *[-signal.SIGTERM] * 4]
     assert (own.poll(), known.poll()) == (None, None)
 

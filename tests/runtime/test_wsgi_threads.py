@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.patience import within
 from tests.runtime.house import House, ask, opened
 from tests.waiting import wait_for
 from webapps.runtime import wsgi_threads
@@ -46,7 +47,7 @@ def hold_up(house: House, slow: socket.socket) -> None:
     """Keep a thread busy with a slow client."""
     house.held_up.clear()
     slow.sendall(b"s")
-    assert house.held_up.wait(20)
+    assert house.held_up.wait(within(20))
 
 
 def let_go(house: House, slow: socket.socket) -> None:
@@ -100,7 +101,7 @@ def test_requests_one_behind_the_other_are_all_answered(house: House, count: int
 def test_what_comes_while_a_connection_is_served_is_served_next(house: House) -> None:
     with house.client() as client:
         client.sendall(b"s")
-        assert house.held_up.wait(20)
+        assert house.held_up.wait(within(20))
         client.sendall(b"q")
         wait_for(lambda: any(connection.again for connection in house.threads.connections.values()))
 
@@ -112,7 +113,7 @@ def test_what_comes_while_a_connection_is_served_is_served_next(house: House) ->
 def test_a_client_that_goes_while_it_is_served_is_let_go(house: House) -> None:
     with house.client() as client:
         client.sendall(b"s")
-        assert house.held_up.wait(20)
+        assert house.held_up.wait(within(20))
     house.go_on.release()
 
     wait_for(lambda: not house.threads.connections)
@@ -137,7 +138,7 @@ def test_what_the_one_has_taken_and_cannot_serve_is_given_back(house: House) -> 
             for _ in range(10):
                 ask(client)
         slow.sendall(b"s")
-        assert house.held_up.wait(20)
+        assert house.held_up.wait(within(20))
         # As if it had taken these with its last step.
         house.threads.pending.extend((fd, 1) for fd in house.threads.connections)
         for client in (first, second):
@@ -198,7 +199,7 @@ def test_an_answer_does_not_wait_for_requests_that_are_slow(bundling: House, mon
 def test_whoever_is_held_up_behind_a_slow_one_is_served_by_others(bundling: House) -> None:
     clients = [bundling.client() for _ in range(4)]
     ask_together(bundling, clients, b"qsqq")
-    assert bundling.held_up.wait(20)
+    assert bundling.held_up.wait(within(20))
 
     bundling.threads.serve_together()
 
@@ -215,7 +216,7 @@ def test_who_calls_while_a_bundle_is_held_up_is_let_in(bundling: House) -> None:
     clients = [bundling.client() for _ in range(2)]
     late: list[socket.socket] = []
     ask_together(bundling, clients, b"qs", lambda: late.append(bundling.client()))
-    assert bundling.held_up.wait(20)
+    assert bundling.held_up.wait(within(20))
 
     bundling.threads.serve_together()
 
@@ -230,7 +231,7 @@ def test_who_calls_while_a_bundle_is_held_up_is_let_in(bundling: House) -> None:
 def test_a_client_that_goes_before_its_answer_went_out_is_let_go(bundling: House) -> None:
     clients = [bundling.client() for _ in range(3)]
     ask_together(bundling, clients, b"qsq")
-    assert bundling.held_up.wait(20)
+    assert bundling.held_up.wait(within(20))
     clients[0].close()
 
     bundling.go_on.release()
@@ -257,7 +258,7 @@ def test_the_last_answer_of_a_connection_goes_out_before_it_is_closed(bundling: 
 def test_what_comes_behind_a_request_of_the_bundle_is_answered_after_it(bundling: House) -> None:
     clients = [bundling.client() for _ in range(3)]
     ask_together(bundling, clients, b"qsq")
-    assert bundling.held_up.wait(20)
+    assert bundling.held_up.wait(within(20))
     for client in clients:
         client.sendall(b"abd")
 

@@ -19,6 +19,7 @@ import termios
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.patience import within
 from tests.waiting import wait_for
 from webapps.runtime import gauge
 from webapps.runtime.spec import AppSpec, Limits, Protocol
@@ -58,7 +59,7 @@ class Client:
 
     def __post_init__(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(within(20))
         self.sock.connect(str(self.path))
 
     def __enter__(self) -> Client:
@@ -81,6 +82,12 @@ class Client:
     def is_read(self) -> bool:
         """Say whether the worker has read all that was sent (unix(7), SIOCOUTQ)."""
         return fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)) == bytes(4)
+
+    def is_waiting(self) -> bool:
+        """Say whether nothing has come beyond what was read, but the end of a line."""
+        if select.select([self.sock], [], [], 0)[0]:
+            self.left += self.more()
+        return not self.left.strip()
 
     def more(self) -> bytes:
         try:
@@ -191,7 +198,7 @@ class WorkerSite:
     def __exit__(self, *_exc: object) -> None:
         for process in self.processes:
             process.kill()
-            process.wait(10)
+            process.wait(within(10))
         self.listener.close()
         shutil.rmtree(self.directory)
 

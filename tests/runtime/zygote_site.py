@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.e2e.test_stoa_user import ACCOUNT, _missing, _python
+from tests.patience import within
 from tests.runtime.worker_site import APPS, CHECKOUT, Client
 from tests.waiting import wait_for
 from webapps.runtime import confines, gauge, processes, walls, wire
@@ -108,7 +109,7 @@ class ZygoteSite:
             self.sock.close()
         if hasattr(self, "process"):
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(within(10))
         for worker in self.forked:
             if worker.ready >= 0:
                 os.close(worker.ready)
@@ -147,7 +148,7 @@ class ZygoteSite:
     def run(self, source: str, *words: str) -> Any:
         """Run some Python as the account; return what it prints."""
         process = self._spawn(["-c", source, *words], stdout=subprocess.PIPE)
-        out, _err = process.communicate(timeout=60)
+        out, _err = process.communicate(timeout=within(60))
         return json.loads(out)
 
     def fork(self, means: walls.Means, **more: Any) -> Forked:
@@ -206,7 +207,7 @@ class ZygoteSite:
     def kill(self) -> None:
         """Kill the zygote without a warning."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(within(10))
 
     def left(self) -> list[int]:
         """Return the processes of this site besides its zygote."""

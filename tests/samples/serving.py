@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.patience import within
 from tests.waiting import wait_for
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -45,7 +46,7 @@ class Sample:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(within(20))
             self.process = None
 
     def restart(self) -> None:
@@ -84,4 +85,4 @@ class Sample:
     def client(self) -> httpx.Client:
         found = re.search(r"Listening at: (http://[\d.:]+)", self.printed())
         assert found, self.printed()
-        return httpx.Client(base_url=f"{found[1]}{self.mount}/", trust_env=False, timeout=20)
+        return httpx.Client(base_url=f"{found[1]}{self.mount}/", trust_env=False, timeout=within(20))
