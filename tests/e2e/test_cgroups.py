@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_stoa_user import ACCOUNT, StoaOfTwo, _missing, _python
-from tests.e2e.test_walls import StoaOfOne, give
+from tests.accounts import ACCOUNT, StoaOfOne, StoaOfTwo, give, no_account, python_of_account
 from tests.serving import Stoa
 from tests.waiting import wait_for
 from webapps.runtime import cgroups
@@ -112,13 +111,17 @@ def group() -> Iterator[Path]:
 @pytest.fixture(params=["as it is started", "for another account", "by another account"])
 def stoa(request: pytest.FixtureRequest, group: Path) -> Iterator[GroupedStoa]:
     """A Stoa in it, in which an application starts as many processes as it can."""
-    if request.param != "as it is started" and (missing := _missing()):
+    if request.param != "as it is started" and (missing := no_account()):
         pytest.skip(missing)
     made: Any
     if request.param == "as it is started":
         made = GroupedStoa()
     else:
-        made = GroupedStoaOfTwo(_python()) if request.param == "for another account" else GroupedStoaOfOne(_python())
+        made = (
+            GroupedStoaOfTwo(python_of_account())
+            if request.param == "for another account"
+            else GroupedStoaOfOne(python_of_account())
+        )
     made.group = group
     delegate(group, ACCOUNT if request.param == "by another account" else "")
     with made:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_stoa_user import _missing, _python
-from tests.e2e.test_walls import OlderStoa, give
+from tests.accounts import OlderStoa, give, no_account, python_of_account
 from tests.serving import Stoa
 from tests.waiting import wait_for
 from webapps.runtime import processes
@@ -29,9 +28,9 @@ def application(environ, start_response):
 
 @pytest.fixture(scope="module")
 def older() -> Iterator[Stoa]:
-    if missing := _missing():
+    if missing := no_account():
         pytest.skip(missing)
-    with OlderStoa(_python()) as running:
+    with OlderStoa(python_of_account()) as running:
         walls = {line["name"]: line for line in running.live()["walls"]}
         if walls["Signals to other processes"]["words"] != "PID namespace":
             pytest.skip(str(walls["Signals to other processes"]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_stoa_user import ACCOUNT, StoaOfTwo, _missing, _python
+from tests.accounts import ACCOUNT, StoaOfTwo, no_account, python_of_account
 from tests.serving import Stoa
 
 OTHER = "daemon"
@@ -28,9 +28,9 @@ def application(environ, start_response):
 
 @pytest.fixture(scope="module", params=["1", "0"], ids=["with walls", "without walls"])
 def stoa(request: pytest.FixtureRequest) -> Iterator[Stoa]:
-    if missing := _missing():
+    if missing := no_account():
         pytest.skip(missing)
-    site = StoaOfTwo(_python())
+    site = StoaOfTwo(python_of_account())
     site.environment |= {"STOA_WALLS": request.param}
     with site as running:
         running.command(

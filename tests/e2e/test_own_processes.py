@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounts import ACCOUNT, StoaOfOne, no_account, python_of_account
 from tests.e2e.test_browser import make_wheel
-from tests.e2e.test_stoa_user import ACCOUNT, _missing, _python
 from tests.e2e.test_takeover import everybody, have_gone, words_of
-from tests.e2e.test_walls import ESCAPE, StoaOfOne, host, met
+from tests.e2e.test_walls import ESCAPE, host, met
 from tests.patience import within
 from tests.serving import Stoa
 from tests.waiting import wait_for
@@ -37,9 +37,9 @@ def ordinary() -> Stoa:
     """Return a Stoa without walls that an ordinary account starts for itself."""
     if os.geteuid():
         return Stoa(STOA_WALLS="0")
-    if missing := _missing():
+    if missing := no_account():
         pytest.skip(missing)
-    stoa = StoaOfOne(_python())
+    stoa = StoaOfOne(python_of_account())
     stoa.environment["STOA_WALLS"] = "0"
     return stoa
 
@@ -175,11 +175,11 @@ def test_nothing_is_left_when_it_is_stopped(unwalled: Stoa) -> None:
 
 
 def test_where_they_would_not_see_each_other_any_more_they_do_not_keep_to_themselves() -> None:
-    if missing := _missing():
+    if missing := no_account():
         pytest.skip(missing)
     if subprocess.run(["unshare", "-m", *StoaHidden.mount], capture_output=True, timeout=within(30)).returncode:
         pytest.skip("this machine does not permit another /proc")
-    with StoaHidden(_python()) as stoa:
+    with StoaHidden(python_of_account()) as stoa:
         assert stoa.get("/").status == 404
         found = processes.marked(stoa.run_dir)
         assert len(found) > len(OWN) and not any(map(keeps_to_itself, found))

@@ -9,25 +9,18 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from tests.accounts import ACCOUNT, StoaOfTwo, no_account, python_of_account
 from tests.e2e.test_browser import make_wheel
-from tests.patience import within
-from tests.serving import CHECKOUT, Stoa
+from tests.serving import Stoa
 from tests.waiting import wait_for
 from webapps.runtime import processes
 
-ACCOUNT = "nobody"
-ROOMS = ("portal", "webapps", "templates", "static")
 LOOK = """
 import json, os
 
@@ -51,86 +44,11 @@ def application(environ, start_response):
 """
 
 
-class StoaOfTwo(Stoa):
-    """A Stoa that root starts, from a copy that everybody may read."""
-
-    def __init__(self, python: str) -> None:
-        super().__init__(STOA_USER=ACCOUNT)
-        self.directory.chmod(0o711)
-        self.checkout = self.directory / "stoa"
-        self.python = _copy(python, self.checkout)
-
-    def manage(self, *words: str) -> list[str]:
-        """Run the copy."""
-        return [str(self.python), str(self.checkout / "manage.py"), *words]
-
-
-def _copy(python: str, checkout: Path) -> Path:
-    """Copy the checkout and the packages that serving needs; return the copy's Python."""
-    for room in ROOMS:
-        shutil.copytree(CHECKOUT / room, checkout / room, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(CHECKOUT / "manage.py", checkout)
-    venv = checkout / ".venv"
-    subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True, timeout=within(60))
-    packages = next(venv.glob("lib/python3*/site-packages"))
-    wanted = re.findall(r"^([\w.-]+)==", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE)
-    for package in metadata.distributions():
-        if package.name.lower().replace("_", "-") in wanted:
-            _copy_package(package, packages)
-    return venv / "bin" / "python"
-
-
-def _copy_package(package: metadata.Distribution, packages: Path) -> None:
-    for file in package.files or ():
-        source, target = Path(str(file.locate())), packages / file
-        if source.is_file() and source.suffix != ".pyc":
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-
-
-def _python() -> str:
-    """Return a Python like ours that the account can run, "" where there is none."""
-    account = pwd.getpwnam(ACCOUNT)
-    for candidate in dict.fromkeys((os.path.realpath(sys.executable), "/usr/local/bin/python3", "/usr/bin/python3")):
-        try:
-            done = subprocess.run(
-                [
-                    candidate,
-                    "-I",
-                    "-c",
-                    "import sys, venv; print(sys.version_info[:2] == (%d, %d))" % sys.version_info[:2],
-                ],
-                user=account.pw_uid,
-                group=account.pw_gid,
-                extra_groups=[],
-                cwd="/",
-                capture_output=True,
-                text=True,
-                timeout=within(30),
-            )
-        except OSError:
-            continue
-        if done.stdout.strip() == "True":
-            return candidate
-    return ""
-
-
-def _missing() -> str:
-    if os.geteuid() != 0:
-        return "only root can start Stoa for another account"
-    try:
-        pwd.getpwnam(ACCOUNT)
-    except KeyError:
-        return f"this machine has no account {ACCOUNT}"
-    reachable = os.stat(tempfile.gettempdir()).st_mode & 0o001
-    return "" if reachable and _python() else f"{ACCOUNT} can run no Python {sys.version_info[0]}.{sys.version_info[1]}"
-
-
 @pytest.fixture(scope="module")
 def stoa_of_two() -> Iterator[Stoa]:
-    if missing := _missing():
+    if missing := no_account():
         pytest.skip(missing)
-    with StoaOfTwo(_python()) as running:
+    with StoaOfTwo(python_of_account()) as running:
         yield running
 
 

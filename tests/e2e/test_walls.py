@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import shutil
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.e2e.test_stoa_user import ACCOUNT, StoaOfTwo, _missing, _python
+from tests.accounts import OLDER, StoaOfTwo, give, need, stoa_for
 from tests.refusing import REFUSALS
 from tests.serving import CHECKOUT, Stoa
 
 ESCAPE = (CHECKOUT / "tests" / "fixtureapps" / "escape" / "app.py").read_text()
-OLDER = "by another account on an older kernel"
 LIMITS = {"memory": 400 << 20, "open_files": 200, "processes": 60, "temporary": 20 << 20}
 
 
@@ -34,72 +29,6 @@ def walled(request: pytest.FixtureRequest) -> Iterator[Stoa]:
         for name in ("escape", "neighbour"):
             host(running, name)
         yield running
-
-
-class StoaOfOne(StoaOfTwo):
-    """A Stoa that an ordinary account starts for itself."""
-
-    def __init__(self, python: str) -> None:
-        super().__init__(python)
-        self.environment = {"HOME": str(self.directory)}
-        give(self.directory)
-
-    def manage(self, *words: str) -> list[str]:
-        """Run the copy as the account."""
-        account = pwd.getpwnam(ACCOUNT)
-        ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-        return ["setpriv", *ids, *super().manage(*words)]
-
-
-class OlderStoa(StoaOfOne):
-    """As on a kernel whose Landlock does not scope signals: that is all that its copy believes."""
-
-    def __init__(self, python: str) -> None:
-        super().__init__(python)
-        with (self.checkout / "webapps" / "runtime" / "syscalls.py").open("a") as copied:
-            copied.write("\n\n_abi = landlock_abi\n\n\ndef landlock_abi():\n    return min(_abi()[0], 5), _abi()[1]\n")
-
-
-class Refused:
-    """A Stoa on a machine that refuses some system calls."""
-
-    refused = ""
-
-    def manage(self, *words: str) -> list[str]:
-        """Run it there."""
-        command = super().manage(*words)  # type: ignore[misc]
-        return [sys.executable, str(CHECKOUT / "tests" / "refusing.py"), self.refused, *command]
-
-
-class RefusedStoa(Refused, Stoa):
-    """As it is started."""
-
-
-class RefusedStoaOfTwo(Refused, StoaOfTwo):
-    """For another account."""
-
-
-def stoa_for(whom: str, refused: str = "") -> Stoa:
-    """Return a Stoa as it is started, for another account or by another account."""
-    if whom == "as it is started":
-        stoa: Stoa = RefusedStoa() if refused else Stoa()
-    elif missing := _missing():
-        pytest.skip(missing)
-    elif whom == "for another account":
-        stoa = RefusedStoaOfTwo(_python()) if refused else StoaOfTwo(_python())
-    elif whom == OLDER:
-        stoa = OlderStoa(_python())
-    else:
-        stoa = StoaOfOne(_python())
-    if isinstance(stoa, Refused):
-        stoa.refused = refused
-    return stoa
-
-
-def give(directory: Path) -> None:
-    """Make a directory the account's."""
-    account = pwd.getpwnam(ACCOUNT)
-    os.chown(directory, account.pw_uid, account.pw_gid)
 
 
 def host(stoa: Stoa, name: str) -> None:
@@ -124,13 +53,6 @@ def unmet(stoa: Stoa) -> object:
     answer = stoa.get("/escape/", timeout=60)
     assert answer.status == 200, answer.text
     return json.loads(answer.text)
-
-
-def need(stoa: Stoa, wall: str) -> None:
-    """Skip where the report says that a wall does not hold on this machine."""
-    found = {line["name"]: line for line in stoa.live()["walls"]}[wall]
-    if not found["holds"]:
-        pytest.skip(f"{wall}: {found['words']}")
 
 
 def socket_of(stoa: Stoa, label: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_stoa_user import ACCOUNT, _missing, _python
+from tests.accounts import ACCOUNT, no_account, python_of_account
 from tests.patience import within
 from webapps.runtime import processes
 
@@ -30,9 +30,9 @@ def python() -> str:
     """A Python that the ordinary account can run; only root has to be somebody else for that."""
     if os.geteuid():
         return sys.executable
-    if missing := _missing():
+    if missing := no_account():
         pytest.skip(missing)
-    return _python()
+    return python_of_account()
 
 
 def identity(uid: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.e2e.test_stoa_user import ACCOUNT, _missing, _python
+from tests.accounts import ACCOUNT, no_account, python_of_account
 from tests.patience import within
 from tests.runtime.worker_site import APPS, CHECKOUT, Client
 from tests.waiting import wait_for
@@ -77,7 +77,7 @@ class ZygoteSite:
         self.directory = Path(tempfile.mkdtemp(prefix="stoa-z-"))
         self.directory.chmod(READABLE)
         self.account = pwd.getpwnam(ACCOUNT) if os.geteuid() == 0 else None
-        self.python = _python() if self.account else sys.executable
+        self.python = python_of_account() if self.account else sys.executable
         self.checkout = self.directory / "stoa"
         for package in ("webapps/__init__.py", "webapps/runtime"):
             _copy(CHECKOUT / package, self.checkout / package)
@@ -220,7 +220,7 @@ class ZygoteSite:
 
 def why_not() -> str:
     """Say why this machine cannot have such a site, "" where it can."""
-    return _missing() if os.geteuid() == 0 else ""
+    return no_account() if os.geteuid() == 0 else ""
 
 
 def _copy(source: Path, target: Path) -> None:
