@@ -275,7 +275,8 @@ class Stoa:
         """Return the end of what it said, what the supervisor knows, and the processes that are there."""
         tails = [f"{name}.log:\n" + "\n".join(self.logged(name).splitlines()[-40:]) for name in ("messages", "WSGI")]
         try:
-            status = json.dumps(self.live(), indent=1)[-8000:]
+            known = {key: value for key, value in self.live().items() if key != "walls"}
+            status = json.dumps(known, indent=1)[-8000:]
         except OSError as error:
             status = repr(error)
         there = "\n".join(map(describe, processes.marked(self.run_dir)))
