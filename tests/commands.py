@@ -39,13 +39,15 @@ class Commands:
         self._start()
         with (
             socket.socket(socket.AF_UNIX) as sock,
+            tempfile.TemporaryFile() as asked,
             tempfile.TemporaryFile() as out,
             tempfile.TemporaryFile() as err,
         ):
             sock.settimeout(within(timeout))
             sock.connect(self.path)
-            asked = {"words": list(words), "cwd": os.getcwd()}
-            socket.send_fds(sock, [json.dumps(asked).encode()], [out.fileno(), err.fileno()])
+            asked.write(json.dumps({"words": list(words), "cwd": os.getcwd()}).encode())
+            asked.seek(0)
+            socket.send_fds(sock, [b"do"], [asked.fileno(), out.fileno(), err.fileno()])
             try:
                 # The command ends with the process that forked it, which ends with this connection.
                 said = sock.recv(16)
@@ -128,8 +130,9 @@ def _collect() -> bool:
 
 def _answer(caller: socket.socket) -> None:
     """Run one command in a process of its own; tell the caller its exit status, as ``subprocess`` counts."""
-    message, fds, _flags, _address = socket.recv_fds(caller, 1 << 20, 2)
-    asked = json.loads(message)
+    _do, (wish, *fds), _flags, _address = socket.recv_fds(caller, 2, 3)
+    with open(wish, "rb") as file:
+        asked = json.load(file)
     command = os.fork()
     if not command:
         caller.close()
@@ -146,9 +149,10 @@ def _answer(caller: socket.socket) -> None:
 
 
 def _watch(caller: socket.socket, command: int) -> None:
-    """Kill the command when the caller has gone."""
-    if not caller.recv(1):
-        os.kill(command, signal.SIGKILL)
+    """Kill the command when the caller has gone; mostly it has ended before."""
+    with contextlib.suppress(OSError):
+        if not caller.recv(1):
+            os.kill(command, signal.SIGKILL)
 
 
 def _command(words: list[str]) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.patience import within
+from tests.patience import PATIENCE, within
 
 if TYPE_CHECKING:  # Django's modules are imported when its settings are there: in the fixtures.
     from django.test import Client
@@ -30,6 +30,11 @@ HOME = make_home()
 os.environ["STOA_HOME"] = HOME
 
 pytest_plugins = ["tests.telling"]
+
+
+def pytest_runtest_setup() -> None:
+    """See whether the machine has become busier."""
+    PATIENCE.look_now_and_then()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,8 +1,8 @@
 """How long a test waits: the one place that every deadline and every time limit of the tests goes through.
 
 Deadlines are written in seconds of the machine that the tests were written on. Another one may be slower, or busy with
-something else, so each is multiplied by how slow this machine is: measured once at the start, and again before a
-deadline is called missed.
+something else, so each is multiplied by how slow this machine is: measured at the start, between tests every few
+seconds, and again before a deadline is called missed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 ADDITIONS = 1_000_000
 REFERENCE = 0.04  # seconds of wall time that so many additions took there
 MOST = 25.0  # a machine that is slower than this has another fault than that
+EVERY = 15.0  # seconds
 VARIABLE = "TESTS_SLOWNESS"
 
 
@@ -20,12 +21,19 @@ class Patience:
     """The factor of this run, at least 1. Processes of one run share it by the environment variable."""
 
     def __init__(self, given: str = "") -> None:
-        self.factor = float(given) if given else slowness()
+        self.first = self.factor = float(given) if given else slowness()
+        self.looked = time.monotonic()
 
     def look_again(self) -> float:
-        """Measure once more; the factor only grows. Return it."""
-        self.factor = max(self.factor, slowness())
+        """Measure once more; the factor is never less than at the start. Return it."""
+        self.factor = max(self.first, slowness())
+        self.looked = time.monotonic()
         return self.factor
+
+    def look_now_and_then(self) -> None:
+        """Measure once more where the last time is long ago."""
+        if time.monotonic() - self.looked > EVERY:
+            self.look_again()
 
 
 def slowness() -> float:

@@ -35,6 +35,18 @@ def test_what_one_process_has_measured_others_take_over(monkeypatch: pytest.Monk
     assert Patience("1.5").look_again() == 2
 
 
+def test_it_is_measured_again_where_that_is_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Patience("1.5")
+    monkeypatch.setattr(patience, "slowness", lambda: 2.0)
+
+    made.look_now_and_then()
+    assert made.factor == 1.5
+
+    made.looked -= patience.EVERY + 1
+    made.look_now_and_then()
+    assert made.factor == 2
+
+
 def test_a_stopwatch_takes_the_machine_out_of_what_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     found = iter([2.0, 4.0])
     monkeypatch.setattr(patience, "slowness", lambda: next(found))

@@ -34,6 +34,8 @@ from .zygotes import Place
 BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
 DRAIN = 35.0
+# A newcomer that hangs says where it is just before its deadline (hanging.py); on a busy machine that comes late.
+LAST_WORDS = 1.0
 
 
 class Fleet:
@@ -103,7 +105,7 @@ class Fleet:
 
     def _deadlines(self, application: Application, now: float) -> None:
         newcomer = application.newcomer
-        if newcomer and not newcomer.ready and now > newcomer.deadline:
+        if newcomer and not newcomer.ready and now > newcomer.deadline + LAST_WORDS:
             words = f"it was not ready within {newcomer.spec.limits.start_timeout} seconds and was stopped"
             self._newcomer_failed(application, application.hung(newcomer.key, words))
         current = application.current
