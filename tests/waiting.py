@@ -32,3 +32,13 @@ def wait_for(
                 raise AssertionError(f"not within {end - began:g} s: {words or condition}")
         time.sleep(interval)
     return value
+
+
+def stays_untrue(condition: Callable[[], object], seconds: float, interval: float = 0.02) -> bool:
+    """Say whether the condition does not come true for so many seconds, as they are on every machine."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return False
+        time.sleep(interval)
+    return True

@@ -295,7 +295,9 @@ def test_who_is_slowed_loses_nothing(keeper: Keeper) -> None:
     keeper.done()
     path = keeper.wsgi
     texts = [line.text for line in read_tail(path, label="/a", lines=10_000).lines]
-    assert [int(text.split()[0]) for text in texts] == list(range(30_000, 40_000))
+    numbers = [int(text.split()[0]) for text in texts if "prints faster" not in text]
+    assert len(numbers) >= 9_999, "the line that says that it is slowed may be among them"
+    assert numbers == list(range(40_000 - len(numbers), 40_000))
     assert len(read_tail(path, text="prints faster").lines) == 1
     assert path.read_bytes().count(b"\n") == 40_001
 
@@ -389,11 +391,11 @@ def test_its_successor_goes_on_where_it_was_killed(keeper: Keeper) -> None:
 
 
 def test_no_line_is_lost_between_kills(keeper: Keeper) -> None:
-    code = """if True:
+    code = f"""if True:
         import time
         for number in range(300):
             print(number, flush=True)
-            time.sleep(0.005)
+            time.sleep({within(0.005)})
     """
     child = keeper.run(code)
     kills = 0
