@@ -169,7 +169,7 @@ def test_a_database_is_reached_at_its_file_or_its_socket(tmp_path: Path) -> None
 
 
 def test_temporary_directories_belong_to_an_application_and_go_with_it(tmp_path: Path) -> None:
-    own = spec(7, tmp_path / "app")
+    own = spec(7, tmp_path / "csp" / "app")
     confines = confines_of(tmp_path, own)
     private = Path(confines.confinement(own, None).private)
     (private / "tmp" / "left").touch()

@@ -1,7 +1,8 @@
 """What the front's configuration says of one route: check it, and write its upstream and locations.
 
 Names and hosts are checked here once more against what they may be, so that none of them can add a directive.
-Directories never reach nginx's configuration: ``files/<id>`` is a link that the supervisor makes.
+Where files begin never stands in the configuration: ``files/<id>`` is a link that the supervisor makes. What lies
+behind it and hosted code could change does, since nginx follows no link there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ HOST = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 LONGEST_HOST = 253
 RESERVED = ("portal", "-")
 SOCKET = re.compile(r"apps/[0-9A-Za-z_-]{1,40}\.sock")
+
+# How the name of a directory is written, so that it is one word on one line.
+QUOTED = {
+    "\\": "\\\\", '"': '\\"', "$": "${stoa_dollar}", "\n": "\\n", "\r": "\\r", "\t": "\\t",
+}  # fmt: skip
 
 # How long (seconds) a WebSocket may be silent.
 SILENCE = 3600
@@ -208,7 +214,7 @@ def _served(route: Route) -> list[str]:
     """Serve from ``files/<id>``, with the headers that Serve Files asks for."""
     lines = [
         f"set $stoa_prefix {_prefix(route)};",
-        f"alias files/{route.id}/;",
+        f"alias {_directory(route)};",
         "charset utf-8;",
         "gzip on;",
         f'add_header Cache-Control "{_cache_control(route)}";',
@@ -219,9 +225,24 @@ def _served(route: Route) -> list[str]:
             "open_file_cache max=1000 inactive=60s;",
             "open_file_cache_valid 5s;",
             # Another directory makes another configuration, hence workers with an empty cache.
-            f"# directory {hashlib.sha256(route.files.path.encode(errors='surrogatepass')).hexdigest()[:16]}",
+            f"# directory {_digest(route.root or route.files.path)}",
         ]
     return lines
+
+
+def link_of(route: Route) -> str:
+    """Return the name of the link in ``files`` to a route's root: another root has another name where more follows."""
+    return f"{route.id}-{_digest(route.root)}" if route.inside else str(route.id)
+
+
+def _directory(route: Route) -> str:
+    """Write the directory that files are served from."""
+    inside = "".join(QUOTED.get(letter, letter) for letter in route.inside)
+    return f'"files/{link_of(route)}/{inside}/"' if inside else f"files/{route.id}/"
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(path.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _prefix(route: Route) -> str:
