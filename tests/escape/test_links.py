@@ -161,7 +161,8 @@ def test_a_start_refuses_such_a_link_and_says_why(stoa: Stoa, other: Path, name:
 
         begin_anew(stoa, name)
 
-        fact = wait_for(lambda: stoa.fact(name) if stoa.fact(name)["failed_generation"] else None)
+        wait_for(lambda: stoa.fact(name)["failed_generation"])
+        fact = stoa.fact(name)
         path = stoa.home / "csp" / name[1:] / "static"
         assert f"{path} is a link to {target}" in fact["reason"]
         assert "static is a link" in stoa.status()[name]["reason"]
@@ -197,6 +198,20 @@ def test_links_that_stay_inside_are_served(stoa: Stoa, name: str) -> None:
 
     assert not stoa.fact(name)["failed_generation"]
     assert stoa.get(f"{name}/static/own.txt").text == "six"
+
+
+def test_links_among_the_files_are_served(stoa: Stoa, name: str) -> None:
+    directory = stoa.write(name[1:], {"static/releases/5/own.txt": "five", "static/releases/6/own.txt": "six"})
+    _give_all(stoa, directory / "static")
+    do(stoa, name, "put", "static/current", "releases/5")
+    do(stoa, name, "put", "static/out.txt", "../app.py")
+    begin_anew(stoa, name)
+    stoa.eventually(f"{name}/static/current/own.txt", text="five")
+
+    do(stoa, name, "put", "static/current", "releases/6")
+
+    stoa.eventually(f"{name}/static/current/own.txt", text="six")
+    assert stoa.get(f"{name}/static/out.txt").text == "here"
 
 
 def test_a_directory_that_is_a_link_among_its_releases_is_started(stoa: Stoa) -> None:

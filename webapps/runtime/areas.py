@@ -43,12 +43,19 @@ class Way:
 class Place:
     """Where files are served from: ``inside`` a directory whose own way no hosted code can change ("": it itself).
 
+    ``links`` are those among the files that lead to others of them: their name and what it means, both from there.
     ``refused`` says why nothing is found there.
     """
 
     root: str
     inside: str = ""
     refused: str = ""
+    links: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def directory(self) -> str:
+        """The directory itself."""
+        return os.path.join(self.root, self.inside) if self.inside else self.root
 
 
 class Areas:

@@ -149,12 +149,12 @@ def _handled(route: Route) -> list[str]:
     return lines
 
 
-def _passed_on(route: Route, seconds: int) -> list[str]:
+def _passed_on(route: Route, seconds: int, *, as_sent: bool = False) -> list[str]:
     """Pass on as sent: proxy_pass has no path, so nginx takes the request's own, raw, unless it was rewritten."""
     if not has_process(route):
         return ["return 503;"]
     lines = [
-        f"proxy_pass http://app_{route.id}{'$request_uri' if isinstance(route, Rewritten) else ''};",
+        f"proxy_pass http://app_{route.id}{'$request_uri' if as_sent or isinstance(route, Rewritten) else ''};",
         f"client_max_body_size {max(0, route.max_body)};",
         f"proxy_read_timeout {max(1, seconds)}s;",
         f"proxy_send_timeout {max(1, seconds)}s;",
@@ -178,7 +178,7 @@ def _static(route: Route) -> Iterator[str]:
         f"client_max_body_size {max(0, route.max_body)};",
     ]
     yield from block(f"location {_prefix(route)}/", lines)
-    passed_on = _passed_on(route, route.request_timeout)
+    passed_on = _passed_on(route, route.request_timeout, as_sent=bool(route.links))
     yield from block(f"location {otherwise}", [*guard(route), *cors(route), *passed_on])
 
 
@@ -213,6 +213,7 @@ def _index(route: Route) -> list[str]:
 def _served(route: Route) -> list[str]:
     """Serve from ``files/<id>``, with the headers that Serve Files asks for."""
     lines = [
+        *(_by_another_name(route, *link) for link in route.links),
         f"set $stoa_prefix {_prefix(route)};",
         f"alias {_directory(route)};",
         "charset utf-8;",
@@ -237,8 +238,18 @@ def link_of(route: Route) -> str:
 
 def _directory(route: Route) -> str:
     """Write the directory that files are served from."""
-    inside = "".join(QUOTED.get(letter, letter) for letter in route.inside)
-    return f'"files/{link_of(route)}/{inside}/"' if inside else f"files/{route.id}/"
+    return _quoted(f"files/{link_of(route)}/{route.inside}/") if route.inside else f"files/{route.id}/"
+
+
+def _by_another_name(route: Route, link: str, target: str) -> str:
+    """Look for what a link leads to instead of the link, which nginx does not follow."""
+    begin = _prefix(route).strip('"')
+    pattern = _quoted(f"(?s)^{re.escape(f'{begin}/{link}')}(/.*)?$").replace("${stoa_dollar}", "$")
+    return f'rewrite {pattern} {_quoted(f"{begin}/{target}")[:-1]}$1" last;'
+
+
+def _quoted(text: str) -> str:
+    return '"' + "".join(QUOTED.get(letter, letter) for letter in text) + '"'
 
 
 def _digest(path: str) -> str:

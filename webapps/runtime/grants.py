@@ -106,8 +106,7 @@ class Grants:
 
 def _check_own(directory: str, home: str) -> None:
     """Raise PlaceRefused where a directory cannot be an application's own."""
-    if within(home, directory):
-        raise PlaceRefused(f"{directory} has Stoa’s own data in it, so no application is given it")
+    _check(directory, home, [directory])
     csp = os.path.join(home, "csp")
     if within(directory, home) and (directory == csp or not within(directory, csp)):
         raise PlaceRefused(f"{directory} is Stoa’s own: of {home} only what lies below csp is for applications")
@@ -115,7 +114,9 @@ def _check_own(directory: str, home: str) -> None:
 
 def _check(path: str, home: str, own: list[str]) -> None:
     """Raise PlaceRefused where a path is not for an application that has these directories."""
-    if within(home, path) or (within(path, home) and not any(within(path, directory) for directory in own)):
+    if within(home, path):
+        raise PlaceRefused(f"{path} has Stoa’s own data in it, so no application is given it")
+    if within(path, home) and not any(within(path, directory) for directory in own):
         raise PlaceRefused(
             f"{path} lies in Stoa’s home, of which an application is given its own directory and its namespace’s only"
         )

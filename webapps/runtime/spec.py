@@ -170,7 +170,7 @@ class Route:
     ``socket`` is the path of a Unix socket relative to the run directory, "" for files only.
     ``state`` says what the front does: pass on, or answer with a page of Stoa's own.
     Its files lie ``inside`` the directory ``root`` ("" for that one itself), and no link below that is followed; where
-    no root is named, ``files.path`` is it.
+    no root is named, ``files.path`` is it. ``links`` among them are names that stand for others, both from there.
     """
 
     id: int
@@ -186,6 +186,7 @@ class Route:
     cors: Cors = field(default_factory=Cors)
     root: str = ""
     inside: str = ""
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:

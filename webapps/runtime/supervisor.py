@@ -28,7 +28,7 @@ from .keeperlink import KeeperLink
 from .loop import Loop
 from .owners import own
 from .plan import Key
-from .spec import AppSpec, Protocol, Route, ServeFiles, State
+from .spec import AppSpec, Files, Protocol, Route, State
 
 TICK = 1.0
 # While somebody may be editing an application with DEBUG that is awake.
@@ -76,7 +76,7 @@ class Supervisor:
         self.specs: dict[int, AppSpec] = {}
         self.defaults: dict[str, str] = {}
         self.known_routes: dict[int, tuple[AppSpec, Route]] = {}
-        self.places = FilePlaces(self.fleet.confines.areas)
+        self.places = FilePlaces(str(self.fleet.confines.home), self.fleet.confines.areas)
         self.jobs: set[str] = set()
         self.pythons: dict[str, str] = {}
         self.unmade: dict[str, str] = {}
@@ -241,7 +241,7 @@ class Supervisor:
             return None
         failed = application.state is State.FAILED and spec.protocol is not Protocol.FILES
         place = self.places.of(spec)
-        self._note_files(application, place.refused if spec.files.serve is not ServeFiles.NO else "")
+        self._note_files(application, place.refused)
         known = self.known_routes.get(spec.id)
         if known is None or known[0] is not spec or known[1].failed is not failed or not _is_at(known[1], place):
             known = self.known_routes[spec.id] = (spec, self._route(spec, place, failed=failed))
@@ -265,10 +265,11 @@ class Supervisor:
             open=spec.open,
             request_timeout=spec.limits.request_timeout,
             max_body=spec.limits.max_body,
-            files=spec.files,
+            files=spec.files if place.root else Files(),
             cors=spec.cors,
             root=place.root,
             inside=place.inside,
+            links=place.links,
         )
 
     # The control socket
@@ -353,4 +354,4 @@ class Supervisor:
 
 
 def _is_at(route: Route, place: Place) -> bool:
-    return (route.root, route.inside) == (place.root, place.inside)
+    return (route.root, route.inside, route.links) == (place.root, place.inside, place.links)
