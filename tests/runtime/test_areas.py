@@ -99,3 +99,14 @@ def test_the_largest_area_is_where_nginx_begins_to_look(tree: Path) -> None:
 
     assert (place.root, place.inside) == (str(tree), "app/deep")
     assert os.path.join(place.root, place.inside) == place.directory
+
+
+def test_what_a_deleted_application_left_is_as_its_own(tree: Path) -> None:
+    left = Areas(parents=[str(tree)])
+    (tree / "app" / "static").symlink_to("../other")
+    (tree / "by-hand").symlink_to(tree.parent)
+
+    with pytest.raises(LinkRefused, match=f"within {tree}/app only"):
+        left.way(f"{tree}/app/static")
+    assert left.way(f"{tree}/by-hand").end == str(tree.parent)
+    assert left.place(f"{tree}/app/deep") == Place(f"{tree}/app", "deep")

@@ -59,10 +59,14 @@ class Place:
 
 
 class Areas:
-    """The directories that hosted code may write, by their real paths."""
+    """The directories that hosted code may write, by their real paths; and all that lie just below ``parents``.
 
-    def __init__(self, roots: Iterable[str] = ()) -> None:
+    Below those, what an application left that is disabled or deleted by now is as its own.
+    """
+
+    def __init__(self, roots: Iterable[str] = (), parents: Iterable[str] = ()) -> None:
         self.roots = frozenset(roots)
+        self.parents = frozenset(parents)
 
     def way(self, path: str) -> Way:
         """Walk to a path, as far as it is there. Raises LinkRefused."""
@@ -80,11 +84,14 @@ class Areas:
 
     def innermost(self, directory: str) -> str:
         """Return the smallest area that a directory lies in, "" where it lies in none."""
-        return next((outer for outer in _upwards(directory) if outer in self.roots), "")
+        return next(filter(self._is_one, _upwards(directory)), "")
 
     def outermost(self, directory: str) -> str:
         """Return the largest area that a directory lies in, "" where it lies in none."""
-        return next((outer for outer in reversed(list(_upwards(directory))) if outer in self.roots), "")
+        return next(filter(self._is_one, reversed(list(_upwards(directory)))), "")
+
+    def _is_one(self, directory: str) -> bool:
+        return directory in self.roots or os.path.dirname(directory) in self.parents
 
     def _end(self, path: str, links: list[str]) -> str:
         done = ""

@@ -45,6 +45,7 @@ class Grants:
         self.home = home
         self.is_its_own = is_its_own
         self.database = database
+        self.parents = tuple(os.path.join(home, name) for name in ("csp", "namespaces"))
         self.surveyed = Surveyed()
 
     def namespace(self, spec: AppSpec) -> str:
@@ -62,18 +63,18 @@ class Grants:
         """Find the areas: as people have named them, and as the ways there lead by links that count."""
         wanted = (spec for spec in specs if spec.protocol is not Protocol.FILES)
         names = {name for spec in wanted for name in (*self._own(spec), *self._others(spec))}
-        named, ends = Areas(names), set()
+        named, ends = Areas(names, self.parents), set()
         for name in names:
             with suppress(LinkRefused):
                 ends.add(named.way(name).end)
-        return Areas(names | ends)
+        return Areas(names | ends, self.parents)
 
     def to(self, spec: AppSpec, specs: Sequence[AppSpec]) -> Given:
         """Walk to all that an application is given, among these.
 
         Raises OSError where a link does not count, or where one leads to what is not for this application.
         """
-        areas = Areas(self.areas(specs).roots | self._survey([spec]).roots)
+        areas = Areas(self.areas(specs).roots | self._survey([spec]).roots, self.parents)
         directory, *others = own = [areas.way(name) for name in self._own(spec)]
         _check_own(directory.end, self.home)
         areas.way(spec.files.path)  # What lies in the directory itself needs no mount, and has to be what it was.
