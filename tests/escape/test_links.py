@@ -124,6 +124,10 @@ def begin_anew(stoa: Stoa, name: str) -> None:
     stoa.set(name, description=os.urandom(4).hex())
 
 
+def _wait_for_reason(stoa: Stoa, name: str, words: str) -> None:
+    wait_for(lambda: words in stoa.fact(name)["reason"], 20, lambda: str(stoa.fact(name)))
+
+
 def targets(stoa: Stoa, other: Path) -> dict[str, str]:
     """Name what is worth reading, and what stands in it."""
     return {str(other): "secret.txt", str(stoa.home): "secret_key", "/etc": "shadow", str(stoa.run_dir): "keeper.sock"}
@@ -134,6 +138,7 @@ def test_a_link_in_the_place_of_static_is_not_followed(stoa: Stoa, other: Path, 
         assert do(stoa, name, "put", "static", target) == "done None"
 
         assert stoa.get(f"{name}/static/{file}").text == "here"
+        _wait_for_reason(stoa, name, f"static is a link to {target}")
 
 
 def test_a_link_further_up_is_not_followed(stoa: Stoa, other: Path, name: str) -> None:

@@ -246,9 +246,11 @@ class Application:
         """Say why it is so, in a sentence or less."""
         failure = self.present_failure()
         if self.state is State.RUNNING:
-            return f"generation {failure.key.revision} did not start: {failure.reason}" if failure else ""
+            return (
+                f"generation {failure.key.revision} did not start: {failure.reason}" if failure else self.without_files
+            )
         if self.state is State.ASLEEP:
-            return "it starts with the next request"
+            return self.without_files or "it starts with the next request"
         if self.state is State.FAILED and not failure:
             return self.without_files
         if self.state is State.FAILED and failure:
@@ -275,7 +277,7 @@ class Application:
             "reason": self.reason(),
             "detail": failure.detail if failure else "",
             "remedy": failure.remedy if failure else "",
-            "note": " ".join(filter(None, (self.note, self.without_files if self.wish_key else ""))),
+            "note": self.note,
             "generation": generation,
             "failed_generation": failure.key.revision if failure else 0,
             "pids": [pid for instance in (self.current, self.newcomer) if instance for pid in instance.pids],
