@@ -34,6 +34,7 @@ class AppStatus:
     remedy: str = ""
     note: str = ""
     generation: int = 0
+    failed_generation: int = 0
     since: datetime | None = None
     pids: tuple[int, ...] = ()
 
@@ -44,8 +45,13 @@ class AppStatus:
 
     @property
     def troubled(self) -> bool:
-        """Whether it serves, but not what was last saved."""
+        """Whether it serves, but not all that was last saved."""
         return self.state == State.RUNNING and bool(self.reason)
+
+    @property
+    def behind(self) -> bool:
+        """Whether an older generation serves, because the last one did not start."""
+        return self.troubled and bool(self.failed_generation)
 
     @property
     def unsettled(self) -> bool:
@@ -107,6 +113,7 @@ def _from_fact(fact: Mapping[str, Any]) -> AppStatus:
         remedy=str(fact.get("remedy") or ""),
         note=str(fact.get("note") or ""),
         generation=int(fact.get("generation") or 0),
+        failed_generation=int(fact.get("failed_generation") or 0),
         since=moment(fact.get("since")),
         pids=tuple(fact.get("pids") or ()),
     )

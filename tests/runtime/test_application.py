@@ -107,3 +107,14 @@ def test_a_newcomer_that_dies_of_a_request_was_serving(application):
     assert not application.was_serving(newcomer, Worker("a"))
     newcomer.workers["b"] = Worker("b")
     assert not application.was_serving(newcomer, served(1))
+
+
+@pytest.mark.parametrize("protocol", [Protocol.WSGI, Protocol.FILES])
+def test_files_that_are_not_served_are_said_whatever_else_it_does(application, protocol):
+    application.wish = AppSpec(1, 1, "/a", "", "USER", protocol)
+    application.unserved = "/a/static is a link to /etc"
+    if protocol is Protocol.WSGI:
+        application.asleep = KEY
+    application.note_state()
+    assert application.state is (State.FAILED if protocol is Protocol.FILES else State.ASLEEP)
+    assert application.reason() == "its files are not served: /a/static is a link to /etc"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from webapps.runtime import syscalls
 from webapps.runtime.confines import Confines, cover
 from webapps.runtime.owners import Owners
 from webapps.runtime.ownroot import in_order, way
-from webapps.runtime.spec import AppSpec, Protocol
+from webapps.runtime.spec import AppSpec, Bounds, Files, Protocol
 from webapps.runtime.wallreport import report
 from webapps.runtime.walls import Confinement, Means
 
@@ -121,6 +122,19 @@ def test_the_way_to_a_path_names_its_links_and_its_end(tmp_path: Path) -> None:
     assert set(way(str(tmp_path / "round"))) >= {str(tmp_path / "round")}
 
 
+def test_what_was_swapped_for_a_link_meanwhile_is_not_held(tmp_path: Path) -> None:
+    (tmp_path / "app" / "static").mkdir(parents=True)
+    (tmp_path / "other" / "static").mkdir(parents=True)
+    os.close(syscalls.held(f"{tmp_path}/app/static"))
+    (tmp_path / "app").rename(tmp_path / "aside")
+    assert syscalls.held(f"{tmp_path}/app/static") == -1
+    (tmp_path / "app").symlink_to("other")
+
+    for path in ("app", "app/static"):
+        with pytest.raises(OSError, match=f"{tmp_path}/{path} leads to {tmp_path}/other"):
+            syscalls.held(f"{tmp_path}/{path}")
+
+
 def spec(number: int, directory: Path, **more: object) -> AppSpec:
     return AppSpec(number, 1, f"/{number}", "", "USER", Protocol.WSGI, directory=str(directory), **more)  # type: ignore[arg-type]
 
@@ -154,6 +168,49 @@ def test_the_parent_is_reached_when_it_is_its_own(tmp_path: Path, alone: bool, r
     assert (str(tmp_path / "site") in wished.write) is reached
 
 
+@pytest.mark.parametrize("field", ["directory", "path", "python_path", "reach"])
+def test_a_link_that_an_application_may_have_made_is_refused(tmp_path: Path, field: str) -> None:
+    for name in ("site/one", "reached", "secret"):
+        (tmp_path / name).mkdir(parents=True)
+    link = tmp_path / ("reached/link" if field == "reach" else "site/link" if field == "directory" else "site/one/link")
+    link.symlink_to(tmp_path / "secret")
+    reach = (str(tmp_path / "reached"), *([str(link)] if field == "reach" else []))
+    own = spec(
+        1,
+        link if field == "directory" else tmp_path / "site" / "one",
+        python_path=(str(link),) if field == "python_path" else (),
+        files=Files(path=str(link) if field == "path" else ""),
+        bounds=Bounds(reach=reach),
+    )
+
+    with pytest.raises(OSError, match=f"^{link} is a link to {tmp_path}/secret"):
+        confines_of(tmp_path / "home", own).confinement(own, None)
+
+
+@pytest.mark.parametrize("name", ["", "csp", "run", "csp/two", "namespaces/OTHER", "namespaces/USER", ".."])
+@pytest.mark.parametrize("field", ["directory", "path", "python_path", "reach"])
+def test_nothing_of_the_home_is_given_but_what_is_its_own(tmp_path: Path, field: str, name: str) -> None:
+    home, one = tmp_path / "home", tmp_path / "home" / "csp" / "one"
+    strange = os.path.normpath(home / name)
+    (tmp_path / "link").symlink_to(strange)  # By somebody who looks after the machine: it counts, and helps nobody.
+    fields: dict[str, dict[str, object]] = {
+        "python_path": {"python_path": (str(tmp_path / "link"),)},
+        "path": {"files": Files(path=str(tmp_path / "link"))},
+        "reach": {"bounds": Bounds(reach=(str(tmp_path / "link"),))},
+        "directory": {},
+    }
+    own = spec(1, tmp_path / "link" if field == "directory" else one, **fields[field])
+    confines = confines_of(home, own, spec(2, home / "csp" / "two"))
+    permitted = name == "csp/two" if field == "directory" else name == "namespaces/USER"
+    its_own = strange if field == "directory" else str(one)
+    if permitted or (field == "path" and Path(strange).is_relative_to(home)):
+        written = confines.confinement(own, None).write
+        assert set(written) == {its_own, str(home / "namespaces" / "USER")}
+    else:
+        with pytest.raises(OSError, match="Stoa’s"):
+            confines.confinement(own, None)
+
+
 def test_a_database_is_reached_at_its_file_or_its_socket(tmp_path: Path) -> None:
     urls = {
         f"sqlite:///{tmp_path}/data/db.sqlite3": (str(tmp_path / "data"), ""),
@@ -169,7 +226,7 @@ def test_a_database_is_reached_at_its_file_or_its_socket(tmp_path: Path) -> None
 
 
 def test_temporary_directories_belong_to_an_application_and_go_with_it(tmp_path: Path) -> None:
-    own = spec(7, tmp_path / "app")
+    own = spec(7, tmp_path / "csp" / "app")
     confines = confines_of(tmp_path, own)
     private = Path(confines.confinement(own, None).private)
     (private / "tmp" / "left").touch()

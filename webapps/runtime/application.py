@@ -124,6 +124,7 @@ class Application:
     edition: int = 0
     why: str = ""
     note: str = ""
+    unserved: str = ""
     renew_at: float = 0.0
     asleep: Key | None = None
     called: bool = False
@@ -187,7 +188,7 @@ class Application:
         if self.wish is None:
             return State.DRAINING if self.instances() else State.DISABLED
         if self.wish.protocol is Protocol.FILES:
-            return State.FILES
+            return State.FAILED if self.unserved else State.FILES
         if self.rests:
             return State.ASLEEP
         if self.current and self.current.ready:
@@ -245,12 +246,21 @@ class Application:
         """Say why it is so, in a sentence or less."""
         failure = self.present_failure()
         if self.state is State.RUNNING:
-            return f"generation {failure.key.revision} did not start: {failure.reason}" if failure else ""
+            return (
+                f"generation {failure.key.revision} did not start: {failure.reason}" if failure else self.without_files
+            )
         if self.state is State.ASLEEP:
-            return "it starts with the next request"
+            return self.without_files or "it starts with the next request"
+        if self.state is State.FAILED and not failure:
+            return self.without_files
         if self.state is State.FAILED and failure:
             return failure.reason
         return self._why_starting() if self.state is State.STARTING else ""
+
+    @property
+    def without_files(self) -> str:
+        """Say why its files are not served, "" where they are."""
+        return f"its files are not served: {self.unserved}" if self.unserved else ""
 
     def _why_starting(self) -> str:
         """Say what it waits for, or that it starts because it has crashed."""

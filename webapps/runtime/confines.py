@@ -12,12 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import ownroot, seclusion, wallreport, walls
+from .areas import Areas, within
 from .cgroups import Delegated
+from .grants import KNOWN_FOR, Grants
 from .owners import Owners, own
 from .spec import AppSpec, Protocol
 
@@ -40,7 +43,6 @@ STOAS = ("envs", "requirements", "install")
 NAMED_BY = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "GOOGLE_APPLICATION_CREDENTIALS", "PGSSLROOTCERT")
 OPEN_FILES, PROCESSES, SHARED_MEMORY = 8192, 512, 1 << 30
 TRY_FOR = 10.0
-KNOWN_FOR = 10.0
 GONE = "gone-"
 
 
@@ -57,6 +59,7 @@ class Confines:
         self.on = os.environ.get("STOA_WALLS", "1") != "0"
         self.temporary = self.home / "run" / "tmp"
         self.neighbours = Neighbours(self.home)
+        self.grants = Grants(str(self.home), self._is_its_own, self._database)
         self._means: dict[int, walls.Means] = {}
 
     def means(self, account: Account) -> walls.Means:
@@ -87,12 +90,15 @@ class Confines:
         """Say what one application may reach and take."""
         means, bounds = self.means(account), spec.bounds
         namespace = self.home / "namespaces" / spec.namespace
-        self.neighbours = self.neighbours.now(self.others())
+        specs = list(self.others())
+        self.neighbours = self.neighbours.now(specs)
         self._prepare(namespace, account)
+        given = self.grants.to(spec, specs)
+        links = (link for way in (*given.write, *given.read) for link in way.links)
         return walls.Confinement(
             means=means,
-            read=tuple(self._readable(spec, namespace)),
-            write=tuple(self._writable(spec, namespace, account)),
+            read=(*self._readable(spec, namespace), *links, *(way.end for way in given.read)),
+            write=tuple(way.end for way in given.write),
             hide=HIDDEN if means.uid else (*HIDDEN, *HIDDEN_FROM_ROOT),
             shared=walls.SHARED if means.mounts else tuple(self._shared()),
             private="" if bounds.temporary or not means.mounts else self._private(spec, account),
@@ -139,9 +145,6 @@ class Confines:
             yield from self.neighbours.cover(path)
         yield from (os.path.realpath(path) for path in LINKED if os.path.islink(path))
         yield from (str(namespace / name) for name in STOAS)
-        for path in spec.python_path:
-            yield from ownroot.way(path)
-        yield from ownroot.way(spec.directory)
         if socket := _socket_of_database(spec):
             yield from ownroot.way(socket)
         for name in NAMED_BY:
@@ -154,39 +157,37 @@ class Confines:
         for path in walls.SHARED:
             yield from self.neighbours.cover(path)
 
-    def _writable(self, spec: AppSpec, namespace: Path, account: Account) -> Iterator[str]:
-        yield str(namespace)
-        directory = os.path.realpath(spec.directory)
-        yield directory
-        for path in (*spec.bounds.reach, *filter(None, (spec.files.path, self._database(spec)))):
-            yield from ownroot.way(path)
-        parent = os.path.dirname(directory)
-        if self._is_its_own(parent, directory, account):
-            yield parent
+    def areas(self) -> Areas:
+        """Return the directories that hosted code may write."""
+        specs = list(self.others())
+        self.neighbours = self.neighbours.now(specs)
+        return self.grants.areas(specs)
 
     def _database(self, spec: AppSpec) -> str:
         """Return the directory of an SQLite database that lies elsewhere, "" where there is none."""
         url = urlsplit(spec.environment.get("DATABASE_URL", ""))
         directory = os.path.dirname(os.path.realpath(unquote(url.path)[1:])) if url.scheme == "sqlite" else ""
-        forbidden = not os.path.isabs(unquote(url.path)[1:]) or _within(str(self.home), directory)
+        forbidden = not os.path.isabs(unquote(url.path)[1:]) or within(str(self.home), directory)
         return "" if forbidden or directory in ("/", "/etc", "/usr") else directory
 
-    def _is_its_own(self, parent: str, directory: str, account: Account) -> bool:
+    def _is_its_own(self, spec: AppSpec, parent: str, directory: str) -> bool:
         """Say whether the parent, which is the last on sys.path, holds nothing but this application.
 
         That is so for a project with its settings in a directory of their own, not for a directory of applications.
         """
-        if len(Path(parent).parts) < 3 or parent in ("/var/tmp", *_homes(account)):  # noqa: S108
+        if len(Path(parent).parts) < 3 or parent in ("/var/tmp", *self._homes(spec)):  # noqa: S108
             return False
         csp = str(self.home / "csp")
-        if _within(str(self.home), parent) or (_within(parent, str(self.home)) and not _within(parent, csp)):
+        if within(str(self.home), parent) or (within(parent, str(self.home)) and not within(parent, csp)):
             return False
         return parent != csp and self.neighbours.none_below(parent, directory)
 
-
-def _homes(account: Account) -> tuple[str, ...]:
-    """Name the directories in which people keep all sorts of things."""
-    return (os.path.expanduser("~"), account.pw_dir if account else "/root")
+    def _homes(self, spec: AppSpec) -> tuple[str, ...]:
+        """Name the directories in which people keep all sorts of things."""
+        account = None
+        with suppress(OSError):
+            account = self._account(spec)
+        return (os.path.expanduser("~"), account.pw_dir if account else "/root")
 
 
 def _make(directory: Path, mode: int, account: Account) -> None:
@@ -225,23 +226,22 @@ class Neighbours:
     def cover(self, path: str) -> list[str]:
         """Return paths that together are ``path`` without Stoa's home and the applications."""
         if path not in self.covers:
-            self.covers[path] = cover(path, self.directories | {str(self.home)})
+            holes, real = self.directories | {str(self.home)}, os.path.realpath(path)
+            # Landlock knows what lies behind a link on the way by its real path only.
+            behind = [] if os.path.islink(path) or real == path else cover(real, holes)
+            self.covers[path] = cover(path, holes) + behind
         return self.covers[path]
 
     def none_below(self, outer: str, spared: str) -> bool:
         """Say whether no application lies below a directory, those apart that lie below the spared one."""
-        return not any(_within(path, outer) and not _within(path, spared) for path in self.directories)
-
-
-def _within(path: str, outer: str) -> bool:
-    return path == outer or path.startswith(outer.rstrip("/") + "/")
+        return not any(within(path, outer) and not within(path, spared) for path in self.directories)
 
 
 def cover(path: str, holes: set[str]) -> list[str]:
     """Return paths that together are ``path`` without the holes; links stay links."""
     if os.path.islink(path):
         return [path]
-    below = {hole for hole in holes if _within(hole, path)}
+    below = {hole for hole in holes if within(hole, path)}
     if not below:
         return [path] if os.path.exists(path) else []
     if path in below:

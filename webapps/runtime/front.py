@@ -18,6 +18,7 @@ from typing import Any
 
 from . import rotation, wire
 from .front_config import FrontSettings, Rendered, render
+from .front_routes import link_of
 from .nginx import CONFIG, FrontUnavailable, complaint, start_argv
 from .spec import Route, ServeFiles
 
@@ -29,6 +30,8 @@ PATIENCE = 20.0
 # for longer than that.
 HANDOVER = 0.15
 ASKED_AT_LEAST = 6
+# A directory's name is bytes; those that are no text stay what they are.
+AS_NAMED = "surrogateescape"
 PAUSE = 0.01
 
 
@@ -122,7 +125,7 @@ class Front:
         _link(self.folder / "log", self.settings.access_log.parent)
         for route in routes:
             if _has_files(route):
-                _link(self.settings.run_dir / "files" / str(route.id), Path(route.files.path))
+                _link(self.settings.run_dir / "files" / link_of(route), Path(route.root or route.files.path))
 
     def give(self, path: Path | int) -> None:
         """Let the account that nginx runs as own what root has made for it."""
@@ -140,7 +143,7 @@ class Front:
     def _forget_links(self, routes: Iterable[Route]) -> None:
         """Remove the links that no route needs any more."""
         folder = self.settings.run_dir / "files"
-        wanted = {str(route.id) for route in routes if _has_files(route)}
+        wanted = {link_of(route) for route in routes if _has_files(route)}
         for name in set(os.listdir(folder)) - wanted:
             with suppress(OSError):
                 (folder / name).unlink()
@@ -148,7 +151,7 @@ class Front:
     def generation(self) -> int:
         """Return the generation of the configuration that is written, 0 where there is none."""
         try:
-            first = self.config.read_text().partition("\n")[0]
+            first = self.config.read_text(errors=AS_NAMED).partition("\n")[0]
         except OSError:
             return 0
         found = re.fullmatch(r"# generation (\d+)", first)
@@ -174,7 +177,7 @@ class Front:
     def _is_written(self, wish: _Wish, generation: int) -> bool:
         """Say whether the file has just what would be written, as when only the supervisor was restarted."""
         try:
-            return self.config.read_text() == self._rendered(wish.routes, wish, generation).text
+            return self.config.read_text(errors=AS_NAMED) == self._rendered(wish.routes, wish, generation).text
         except OSError:
             return False
 
@@ -196,7 +199,7 @@ class Front:
         fresh = path.with_name(f".{path.name}")
         fresh.unlink(missing_ok=True)
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as file:
+        with os.fdopen(fd, "w", errors=AS_NAMED) as file:
             file.write(text)
             file.flush()
             self.give(fd)
@@ -207,7 +210,7 @@ class Front:
         found = re.search(rf"{re.escape(self._trial.name)}:(\d+)$", words)
         if not found:
             return None
-        before = self._trial.read_text().splitlines()[: int(found[1])]
+        before = self._trial.read_text(errors=AS_NAMED).split("\n")[: int(found[1])]
         marks = [mark for line in before if (mark := line.strip()) == "# end" or mark.startswith("# route ")]
         last = marks[-1] if marks else "# end"
         return None if last == "# end" else int(last.removeprefix("# route "))

@@ -164,7 +164,7 @@ def _main(settings: FrontSettings) -> Iterator[str]:
 
 def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]:
     yield from block("types", [line.strip() for line in TYPES.strip().splitlines()])
-    yield from (HTTP % {"log": _file_name(settings.access_log)}).strip().splitlines()
+    yield from (HTTP % {"log": _file_name(settings.access_log), "depth": _depth(settings.run_dir)}).strip().splitlines()
     yield from (f'proxy_set_header {name} "";' for name in CLEARED.split())
     yield from cookies()
     yield from credentials()
@@ -179,6 +179,11 @@ def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]
     yield from _trust(settings.trusted_proxies)
     yield from _known_names(settings.names)
     yield from _namespace_defaults(defaults)
+
+
+def _depth(run_dir: Path) -> int:
+    """Return how many more parts than one the path of a link has that leads to files: ``<run_dir>/files/1``."""
+    return len([part for part in str(run_dir).split("/") if part]) + 1
 
 
 def _tls(stamp: str) -> Iterator[str]:

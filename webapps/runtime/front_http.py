@@ -68,10 +68,17 @@ log_format stoa '$time_iso8601 $stoa_label $remote_addr $request_method $stoa_pa
                 '$status $bytes_sent $request_time $stoa_logged_user';
 access_log front/log/%(log)s stoa buffer=32k flush=1s;
 
+# The link in the run directory counts, and what Stoa found safe behind it; below that nginx follows none, at no moment.
 # Without a slash at its end, or a directory itself would count as behind a link (ngx_http_index_module: 500).
-map $document_root $stoa_root {{ volatile; default $document_root; "~^(?<stoa_folder>.+)/$" $stoa_folder; }}
+map $document_root $stoa_root {{
+    volatile;
+    default /;
+    "~^(?<stoa_folder>/*[^/]+(?:/[^/]+){{%(depth)d}})" $stoa_folder;
+}}
 disable_symlinks on from=$stoa_root;
 map "$stoa_prefix $uri" $stoa_file {{ default $uri; "{HIDDEN}" ""; }}
+# As the name of a directory has it: nginx knows no other way to write one.
+geo $stoa_dollar {{ default "$"; }}
 map $request_method $stoa_reading {{ default ""; GET 1; HEAD 1; }}
 map $http_accept $stoa_kind {{
     default .html;

@@ -1,7 +1,8 @@
 """What the front's configuration says of one route: check it, and write its upstream and locations.
 
 Names and hosts are checked here once more against what they may be, so that none of them can add a directive.
-Directories never reach nginx's configuration: ``files/<id>`` is a link that the supervisor makes.
+Where files begin never stands in the configuration: ``files/<id>`` is a link that the supervisor makes. What lies
+behind it and hosted code could change does, since nginx follows no link there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ HOST = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 LONGEST_HOST = 253
 RESERVED = ("portal", "-")
 SOCKET = re.compile(r"apps/[0-9A-Za-z_-]{1,40}\.sock")
+
+# How the name of a directory is written, so that it is one word on one line.
+QUOTED = {
+    "\\": "\\\\", '"': '\\"', "$": "${stoa_dollar}", "\n": "\\n", "\r": "\\r", "\t": "\\t",
+}  # fmt: skip
 
 # How long (seconds) a WebSocket may be silent.
 SILENCE = 3600
@@ -143,12 +149,12 @@ def _handled(route: Route) -> list[str]:
     return lines
 
 
-def _passed_on(route: Route, seconds: int) -> list[str]:
+def _passed_on(route: Route, seconds: int, *, as_sent: bool = False) -> list[str]:
     """Pass on as sent: proxy_pass has no path, so nginx takes the request's own, raw, unless it was rewritten."""
     if not has_process(route):
         return ["return 503;"]
     lines = [
-        f"proxy_pass http://app_{route.id}{'$request_uri' if isinstance(route, Rewritten) else ''};",
+        f"proxy_pass http://app_{route.id}{'$request_uri' if as_sent or isinstance(route, Rewritten) else ''};",
         f"client_max_body_size {max(0, route.max_body)};",
         f"proxy_read_timeout {max(1, seconds)}s;",
         f"proxy_send_timeout {max(1, seconds)}s;",
@@ -172,7 +178,7 @@ def _static(route: Route) -> Iterator[str]:
         f"client_max_body_size {max(0, route.max_body)};",
     ]
     yield from block(f"location {_prefix(route)}/", lines)
-    passed_on = _passed_on(route, route.request_timeout)
+    passed_on = _passed_on(route, route.request_timeout, as_sent=bool(route.links))
     yield from block(f"location {otherwise}", [*guard(route), *cors(route), *passed_on])
 
 
@@ -207,8 +213,9 @@ def _index(route: Route) -> list[str]:
 def _served(route: Route) -> list[str]:
     """Serve from ``files/<id>``, with the headers that Serve Files asks for."""
     lines = [
+        *(_by_another_name(route, *link) for link in route.links),
         f"set $stoa_prefix {_prefix(route)};",
-        f"alias files/{route.id}/;",
+        f"alias {_directory(route)};",
         "charset utf-8;",
         "gzip on;",
         f'add_header Cache-Control "{_cache_control(route)}";',
@@ -219,9 +226,34 @@ def _served(route: Route) -> list[str]:
             "open_file_cache max=1000 inactive=60s;",
             "open_file_cache_valid 5s;",
             # Another directory makes another configuration, hence workers with an empty cache.
-            f"# directory {hashlib.sha256(route.files.path.encode(errors='surrogatepass')).hexdigest()[:16]}",
+            f"# directory {_digest(route.root or route.files.path)}",
         ]
     return lines
+
+
+def link_of(route: Route) -> str:
+    """Return the name of the link in ``files`` to a route's root: another root has another name where more follows."""
+    return f"{route.id}-{_digest(route.root)}" if route.inside else str(route.id)
+
+
+def _directory(route: Route) -> str:
+    """Write the directory that files are served from."""
+    return _quoted(f"files/{link_of(route)}/{route.inside}/") if route.inside else f"files/{route.id}/"
+
+
+def _by_another_name(route: Route, link: str, target: str) -> str:
+    """Look for what a link leads to instead of the link, which nginx does not follow."""
+    begin = _prefix(route).strip('"')
+    pattern = _quoted(f"(?s)^{re.escape(f'{begin}/{link}')}(/.*)?$").replace("${stoa_dollar}", "$")
+    return f'rewrite {pattern} {_quoted(f"{begin}/{target}")[:-1]}$1" last;'
+
+
+def _quoted(text: str) -> str:
+    return '"' + "".join(QUOTED.get(letter, letter) for letter in text) + '"'
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(path.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _prefix(route: Route) -> str:

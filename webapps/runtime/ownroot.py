@@ -6,6 +6,7 @@ Runs inside the application's process under any CPython from 3.10, so it imports
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -135,15 +136,19 @@ def _packages() -> Iterator[str]:
 
 
 def _bind(path: str, writable: bool) -> None:
-    source = OLD + path
-    if target := _link(source):
+    """Mount what lies at a path, which has no link on its way; one that is a link itself becomes a link."""
+    if target := _link(OLD + path):
         _link_to(path, target)
         return
-    if not os.path.exists(source):
+    fd = kernel.held(path, OLD)
+    if fd < 0:
         return
-    if not os.path.exists(path):
-        _place(path, os.path.isdir(source))
-    kernel.mount(source, path, flags=kernel.MS_BIND | kernel.MS_REC)
+    try:
+        if not os.path.exists(path):
+            _place(path, stat.S_ISDIR(os.fstat(fd).st_mode))
+        kernel.mount(f"{OLD}/proc/self/fd/{fd}", path, flags=kernel.MS_BIND | kernel.MS_REC)
+    finally:
+        os.close(fd)
     if not writable:
         kernel.read_only(path)
 

@@ -169,6 +169,8 @@ class Route:
 
     ``socket`` is the path of a Unix socket relative to the run directory, "" for files only.
     ``state`` says what the front does: pass on, or answer with a page of Stoa's own.
+    Its files lie ``inside`` the directory ``root`` ("" for that one itself), and no link below that is followed; where
+    no root is named, ``files.path`` is it. ``links`` among them are names that stand for others, both from there.
     """
 
     id: int
@@ -182,6 +184,9 @@ class Route:
     max_body: int = 1 << 30
     files: Files = field(default_factory=Files)
     cors: Cors = field(default_factory=Cors)
+    root: str = ""
+    inside: str = ""
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:

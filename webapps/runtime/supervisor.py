@@ -18,15 +18,17 @@ from typing import Any
 from . import control, passes, processes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
+from .areas import Place
 from .environments import Environment
 from .events import Events
+from .fileplaces import FilePlaces
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
 from .keeperlink import KeeperLink
 from .loop import Loop
 from .owners import own
 from .plan import Key
-from .spec import AppSpec, Protocol, Route, State
+from .spec import AppSpec, Files, Protocol, Route, State
 
 TICK = 1.0
 # While somebody may be editing an application with DEBUG that is awake.
@@ -74,6 +76,7 @@ class Supervisor:
         self.specs: dict[int, AppSpec] = {}
         self.defaults: dict[str, str] = {}
         self.known_routes: dict[int, tuple[AppSpec, Route]] = {}
+        self.places = FilePlaces(str(self.fleet.confines.home), self.fleet.confines.areas)
         self.jobs: set[str] = set()
         self.pythons: dict[str, str] = {}
         self.unmade: dict[str, str] = {}
@@ -220,12 +223,14 @@ class Supervisor:
         ]
         for app_id in gone:
             del self.fleet.applications[app_id]
+            self.places.forget(app_id)
             self.known_routes.pop(app_id, None)
 
     # Routes
 
     def routes(self) -> list[Route]:
         """Return the routes as they should be at the front now."""
+        self.places.look_anew()
         found = (self._route_of(application) for application in self.fleet.applications.values())
         return [route for route in found if route]
 
@@ -234,13 +239,21 @@ class Supervisor:
         spec = application.wish
         if spec is None or (spec.protocol is not Protocol.FILES and application.listener is None):
             return None
-        failed = application.state is State.FAILED
+        failed = application.state is State.FAILED and spec.protocol is not Protocol.FILES
+        place = self.places.of(spec)
+        self._note_files(application, place.refused)
         known = self.known_routes.get(spec.id)
-        if known is None or known[0] is not spec or known[1].failed is not failed:
-            known = self.known_routes[spec.id] = (spec, self._route(spec, failed=failed))
+        if known is None or known[0] is not spec or known[1].failed is not failed or not _is_at(known[1], place):
+            known = self.known_routes[spec.id] = (spec, self._route(spec, place, failed=failed))
         return known[1]  # The same object each tick: a thousand are compared in no time.
 
-    def _route(self, spec: AppSpec, *, failed: bool) -> Route:
+    def _note_files(self, application: Application, refused: str) -> None:
+        """Say once why an application's files are not served."""
+        if refused and refused != application.unserved and application.wish:
+            self.events.of_application(application.label, application.wish.revision, f"its files: {refused}")
+        application.unserved = refused
+
+    def _route(self, spec: AppSpec, place: Place, *, failed: bool) -> Route:
         files_only = spec.protocol is Protocol.FILES
         return Route(
             id=spec.id,
@@ -252,8 +265,11 @@ class Supervisor:
             open=spec.open,
             request_timeout=spec.limits.request_timeout,
             max_body=spec.limits.max_body,
-            files=spec.files,
+            files=spec.files if place.root else Files(),
             cors=spec.cors,
+            root=place.root,
+            inside=place.inside,
+            links=place.links,
         )
 
     # The control socket
@@ -335,3 +351,7 @@ class Supervisor:
         parts = [dict(whole[at : at + PART]) for at in range(0, len(whole), PART)]
         rest = {key: value for key, value in answer.items() if key != name}
         return [{name: part, "more": True} for part in parts] + [rest]
+
+
+def _is_at(route: Route, place: Place) -> bool:
+    return (route.root, route.inside, route.links) == (place.root, place.inside, place.links)

@@ -55,6 +55,23 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
     )
 
 
+def held(path: str, root: str = "") -> int:
+    """Return a descriptor of what lies at just this path below a root, -1 where nothing does.
+
+    It is opened by its name and asked for its name: what an application may have put in its place meanwhile, or in that
+    of a directory on the way, has another one. Raises OSError then.
+    """
+    try:
+        fd = os.open(root + path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    found = os.readlink(f"{root}/proc/self/fd/{fd}")
+    if found == root + path:
+        return fd
+    os.close(fd)
+    raise OSError(errno.ELOOP, f"{path} leads to {found[len(root) :]} by a link that was not there a moment ago")
+
+
 def unmount(target: str) -> None:
     """Take a mount with all below it away (umount2(2)). Raises OSError."""
     _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
@@ -157,6 +174,14 @@ class Landlock:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return
+        self._allow(path, fd, rights)
+
+    def allow_held(self, path: str, rights: int) -> None:
+        """Allow rights at a path that has no link on its way. Raises OSError where it has one."""
+        if not os.path.islink(path) and (fd := held(path)) >= 0:
+            self._allow(path, fd, rights)
+
+    def _allow(self, path: str, fd: int, rights: int) -> None:
         try:
             kind = os.fstat(fd).st_mode
             if stat.S_ISLNK(kind):

@@ -218,7 +218,7 @@ def _landlock(wished: Confinement, reached: Reached) -> None:
     """Say the same to Landlock; where there is no root of its own, the temporary directories stay shared."""
     rules = kernel.Landlock(wished.means.landlock)
     for path, writable in reached:
-        rules.allow(path, kernel.WRITING if writable else kernel.READING)
+        rules.allow_held(path, kernel.WRITING if writable else kernel.READING)
     for path in wished.shared:
         rules.allow(path, kernel.WRITING)
     if wished.means.uid:
