@@ -106,3 +106,12 @@ def come_back(stoa: Stoa, end: Callable[[Stoa], None]) -> None:
         stoa.start()
     elif end is disable:
         stoa.set(NAME, enabled=True)
+
+
+def test_without_a_pid_namespace_nothing_outlives_the_stop() -> None:
+    with Stoa(STOA_WALLS="0") as bare:
+        host(bare, NAME, {"app.py": FIXTURE})
+        pids = started(bare)
+        stop(bare)
+
+        assert left_of(pids) == []

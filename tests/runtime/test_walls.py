@@ -43,9 +43,9 @@ def test_a_pid_namespace_keeps_signals_where_landlock_does_not() -> None:
     assert words_of("Signals to other processes", dataclasses.replace(older, why_no_pids="mount: no")) == (
         "needs Landlock (version 6, Linux 6.12; this is 3) or a PID namespace, which this machine refuses (mount: no)"
     )
-    newer = dataclasses.replace(older, landlock=7)
-    assert words_of("Signals to other processes", newer) == "Landlock 7"
-    assert words_of("Signals to other processes", dataclasses.replace(newer, pids=True)) == "Landlock 7 and PID namespace"
+    assert words_of("Signals to other processes", dataclasses.replace(older, landlock=7)) == "Landlock 7"
+    both = dataclasses.replace(older, landlock=7, pids=True)
+    assert words_of("Signals to other processes", both) == "Landlock 7 and PID namespace"
 
 
 def test_limits_and_priorities_need_a_pid_namespace_whatever_landlock_there_is() -> None:

@@ -124,7 +124,7 @@ def set_capabilities(left: int, handed_on: int = 0) -> None:
 
 
 def hand_on(*capabilities: int) -> None:
-    """Have what we execute keep these capabilities of ours, and no others (capabilities(7), ambient). Raises OSError."""
+    """Have what we execute keep these capabilities and no others (capabilities(7), ambient). Raises OSError."""
     set_capabilities(permitted(), sum(1 << number for number in capabilities))
     for number in capabilities:
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
