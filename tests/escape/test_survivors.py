@@ -13,6 +13,7 @@ import pytest
 from tests.accounts import host, need
 from tests.serving import CHECKOUT, Stoa
 from tests.waiting import wait_for
+from webapps.runtime import processes
 
 WALL = "Limits and priorities of other processes"
 NAME = "/escape/survivors"
@@ -56,7 +57,7 @@ def _names(directory: Path) -> list[bytes]:
 
 
 def left_of(pids: dict[int, str]) -> list[str]:
-    return [way for pid, way in pids.items() if Path(f"/proc/{pid}").exists()]
+    return [way for pid, way in pids.items() if processes.started_at(pid) is not None]
 
 
 def disable(stoa: Stoa) -> None:
