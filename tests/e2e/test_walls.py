@@ -137,8 +137,8 @@ def test_it_does_not_undo_its_walls(walled: Stoa) -> None:
 
 # Which walls hold, and by what, on machines that have less than this one.
 LESS = [
-    ("as it is started", "unshare", {"Files": True, "Temporary directory of its own": False}),
-    ("as it is started", "landlock", {"Files": True, "Signals to other processes": False}),
+    ("as it is started", "unshare", {"Files": True, "Limits and priorities of other processes": False}),
+    ("as it is started", "landlock", {"Files": True, "Signals to other processes": True}),
     ("as it is started", "unshare,landlock", {"Files": False, "Stoa’s sockets": True}),
     ("for another account", "unshare", {"Files": True, "Number of processes": False}),
     ("for another account", "landlock", {"Files": True, "Memory and environment of other processes": True}),

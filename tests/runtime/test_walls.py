@@ -45,6 +45,19 @@ def test_a_pid_namespace_keeps_signals_where_landlock_does_not() -> None:
         "needs Landlock (version 6, Linux 6.12; this is 3) or a PID namespace, which this machine refuses (mount: no)"
     )
     assert words_of("Signals to other processes", dataclasses.replace(older, landlock=7)) == "Landlock 7"
+    both = dataclasses.replace(older, landlock=7, pids=True)
+    assert words_of("Signals to other processes", both) == "Landlock 7 and PID namespace"
+
+
+def test_limits_and_priorities_need_a_pid_namespace_whatever_landlock_there_is() -> None:
+    means, name = Means(mounts=True, landlock=7, kernel=(6, 18), uid=1000), "Limits and priorities of other processes"
+
+    assert words_of(name, dataclasses.replace(means, pids=True)) == "PID namespace"
+    assert name in held(dataclasses.replace(means, pids=True))
+    assert words_of(name, dataclasses.replace(means, why_no_pids="mount: no")) == (
+        "needs a PID namespace, which this machine refuses (mount: no)"
+    )
+    assert name not in held(means)
 
 
 def test_means_of_before_an_update_are_understood() -> None:
@@ -66,21 +79,25 @@ def test_nothing_holds_but_limits_where_the_machine_permits_nothing() -> None:
     assert held(means) == {"Open files, memory of a process", "CPU share", "No new privileges"}
 
 
-def test_roots_see_each_other_where_there_is_no_landlock() -> None:
+def test_roots_see_each_other_where_there_is_neither_landlock_nor_a_pid_namespace() -> None:
     means = Means(mounts=True, why_no_landlock="Function not implemented", kernel=(6, 1), uid=0)
 
     assert {"Files", "Stoa’s sockets"} < held(means)
     assert "Memory and environment of other processes" not in held(means)
     assert "Memory and environment of other processes" in held(dataclasses.replace(means, uid=1000))
+    assert "Memory and environment of other processes" in held(dataclasses.replace(means, pids=True))
 
 
 def test_where_no_wall_keeps_processes_stoas_own_are_kept_and_the_line_does_not_hold() -> None:
-    nothing = Means(why_no_mounts="no", why_no_landlock="never", uid=1000)
+    nothing = Means(why_no_mounts="no", why_no_landlock="never", why_no_pids="no", uid=1000)
     name = "Memory and environment of other processes"
     (line,) = (wall for wall in report(nothing, own=True) if wall.name == name)
 
     assert not line.holds
-    assert line.words == "Stoa’s own but nginx are kept (PR_SET_DUMPABLE); for the others it needs Landlock (never)"
+    assert line.words == (
+        "Stoa’s own but nginx are kept (PR_SET_DUMPABLE); for the others it needs Landlock (never) or a PID namespace, "
+        "which this machine refuses (no)"
+    )
     assert name in {wall.name for wall in report(dataclasses.replace(nothing, landlock=6), own=True) if wall.holds}
 
 

@@ -210,8 +210,13 @@ class ZygoteSite:
         self.process.wait(within(10))
 
     def left(self) -> list[int]:
-        """Return the processes of this site besides its zygote."""
-        return [pid for pid in processes.marked(self.directory) if pid != self.process.pid]
+        """Return the processes of this site besides its zygote and the spare child that it has ready."""
+        return [pid for pid in processes.marked(self.directory) if pid not in (self.process.pid, *self.spares())]
+
+    def spares(self) -> list[int]:
+        """Return the zygote's children that are nothing yet: they are still in its session."""
+        children = processes.below(self.process.pid)
+        return [pid for pid in children if _session(pid) == _session(self.process.pid)]
 
     def wait_until_nothing_is_left(self) -> None:
         """Fail where a process stays."""

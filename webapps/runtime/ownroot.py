@@ -21,11 +21,22 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "log", "kfd", "dr
 LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
 
-def enter_user_namespace(*, pids: bool = False) -> None:
-    """Have a user and mount namespace, in which we are who we were, and with ``pids`` our children a PID namespace."""
+def leave_the_machines(*, pids: bool = False) -> None:
+    """Have a mount namespace, and with ``pids`` our children a PID namespace; who is not root has a user namespace too.
+
+    In that we are who we were. Raises OSError.
+    """
+    namespaces = kernel.CLONE_NEWNS | (kernel.CLONE_NEWPID if pids else 0)
+    if os.geteuid():
+        _enter_user_namespace(namespaces)
+    else:
+        kernel.unshare(namespaces)
+
+
+def _enter_user_namespace(namespaces: int) -> None:
     uid, gid = os.geteuid(), os.getegid()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # Else /proc/self/uid_map would be root's.
-    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | (kernel.CLONE_NEWPID if pids else 0))
+    kernel.unshare(kernel.CLONE_NEWUSER | namespaces)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)

@@ -166,6 +166,23 @@ def sweep_others(run_dir: Path, spared: set[int]) -> list[int]:
     return left
 
 
+def end_below(parent: int, spared: set[int]) -> list[int]:
+    """Kill whatever is below a process, which is its subreaper (prctl(2)), but the spared ones; return which.
+
+    Nothing that was started below it can have left it, whatever it calls itself and whatever its environment says.
+    """
+    killed: list[int] = []
+    for _attempt in range(50):
+        left = [pid for pid in below(parent) if pid not in spared and started_at(pid) is not None]
+        if not left:
+            break
+        killed += left
+        _signal_all(left, signal.SIGSTOP)
+        _signal_all(left, signal.SIGKILL)
+        wait_until(functools.partial(_all_gone, left), 5.0)
+    return sorted(set(killed))
+
+
 def end_orphans(parent: int, application: int) -> list[int]:
     """Kill what an application has left behind, and what that has started; return which.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 import stat
 import struct
 from collections.abc import Iterable
@@ -18,11 +19,14 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY = 2, 4, 8, 1
 MNT_DETACH = 2
 PR_SET_NO_NEW_PRIVS, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 38, 3, 4, 24
 PR_SET_CHILD_SUBREAPER = 36
-PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
+PR_GET_SECUREBITS, PR_SET_SECUREBITS, SECBIT_NOROOT = 27, 28, 1
+CAP_SYS_ADMIN = 21
 CAPABILITY_VERSION_3 = 0x20080522
 AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 0x1000, 0x8000, 0x1
 # The newer calls have one number on every machine; pivot_root(2) has one for each.
-PIDFD_OPEN, MOUNT_SETATTR, CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 434, 442, 444, 445, 446
+PIDFD_OPEN, CLOSE_RANGE, MOUNT_SETATTR, CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 434, 436, 442, 444, 445, 446
+CLOSE_RANGE_CLOEXEC = 4
 PIVOT_ROOT = {
     "x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "i686": 217, "armv7l": 218, "ppc64le": 203,
     "s390x": 217,
@@ -103,6 +107,19 @@ def pidfd_open(pid: int) -> int:
     return _syscall("pidfd_open", PIDFD_OPEN, pid, ctypes.c_uint(0))
 
 
+def wait_for_end(pidfd: int) -> None:
+    """Wait until the process has ended."""
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    ended.poll()
+
+
+def close_on_exec() -> None:
+    """Leave nothing open to a program that we execute (close_range(2), Linux 5.11). Raises OSError."""
+    whole = ctypes.c_uint(0), ctypes.c_uint(0xFFFFFFFF)
+    _syscall("close_range", CLOSE_RANGE, *whole, ctypes.c_uint(CLOSE_RANGE_CLOEXEC))
+
+
 def keep_capabilities(kept: Iterable[int]) -> None:
     """Give up every capability but ``kept``, for this process and all that it starts (capabilities(7))."""
     wanted = set(kept)
@@ -114,12 +131,20 @@ def keep_capabilities(kept: Iterable[int]) -> None:
     set_capabilities(sum(1 << number for number in wanted) & permitted())
 
 
-def set_capabilities(left: int) -> None:
+def set_capabilities(left: int, handed_on: int = 0) -> None:
     """Have these capabilities, as bits, and no others. Raises OSError."""
     _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     low, high = left & 0xFFFFFFFF, left >> 32
+    inherited = handed_on & 0xFFFFFFFF, handed_on >> 32
     header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
-    _checked(_libc.capset(header, struct.pack("6I", low, low, 0, high, high, 0)), "capset")
+    _checked(_libc.capset(header, struct.pack("6I", low, low, inherited[0], high, high, inherited[1])), "capset")
+
+
+def hand_on(*capabilities: int) -> None:
+    """Have what we execute keep these capabilities and no others (capabilities(7), ambient). Raises OSError."""
+    set_capabilities(permitted(), sum(1 << number for number in capabilities))
+    for number in capabilities:
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
 
 
 def permitted() -> int:

@@ -31,6 +31,7 @@ def report(means: Means, delegated: Delegated = NOBODYS, *, on: bool = True, own
         Wall("Stoa’s sockets", means.mounts or (means.peers and means.rights), _stoas_sockets(means)),
         Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means, own)),
         Wall("Signals to other processes", means.landlock >= SCOPES or means.pids, _signals(means)),
+        Wall("Limits and priorities of other processes", means.pids, _limits(means)),
         _by_mounts("Temporary directory of its own", means),
         Wall("Number of processes", means.counts or "pids" in delegated.controllers, _count(means, delegated)),
         Wall("Open files, memory of a process", True, "RLIMIT_NOFILE, RLIMIT_DATA"),
@@ -69,23 +70,29 @@ def _files(means: Means) -> str:
 
 def _keeps_processes(means: Means) -> bool:
     """Say whether /proc and ptrace(2) end at the walls: one root has the rights of another."""
-    return means.landlock > 0 or (means.mounts and means.uid != 0)
+    return means.landlock > 0 or means.pids or (means.mounts and means.uid != 0)
 
 
 def _processes(means: Means, own: bool) -> str:
     if _keeps_processes(means):
-        return _both(means)
-    needed = f"needs Landlock ({means.why_no_landlock})"
+        return " and ".join(filter(None, (_both(means), "PID namespace" if means.pids else "")))
+    needed = f"needs Landlock ({means.why_no_landlock}) or {_pids_refused(means)}"
     return f"Stoa’s own but nginx are kept (PR_SET_DUMPABLE); for the others it {needed}" if own else needed
 
 
 def _signals(means: Means) -> str:
-    if means.landlock >= SCOPES:
-        return f"Landlock {means.landlock}"
-    if means.pids:
-        return "PID namespace"
-    refused = f" or a PID namespace, which this machine refuses ({means.why_no_pids})" if means.why_no_pids else ""
-    return _needs_landlock(means) + refused
+    ways = [f"Landlock {means.landlock}"] if means.landlock >= SCOPES else []
+    ways += ["PID namespace"] if means.pids else []
+    return " and ".join(ways) or f"{_needs_landlock(means)} or {_pids_refused(means)}"
+
+
+def _limits(means: Means) -> str:
+    """Say what keeps it from prlimit(2) and the like; no Landlock does."""
+    return "PID namespace" if means.pids else f"needs {_pids_refused(means)}"
+
+
+def _pids_refused(means: Means) -> str:
+    return f"a PID namespace, which this machine refuses ({means.why_no_pids})"
 
 
 def _by_group(controller: str, delegated: Delegated) -> str:

@@ -45,10 +45,7 @@ class WallsFailed(Exception):
 
 @dataclass(frozen=True)
 class Means:
-    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked.
-
-    ``pids`` is asked only where it is needed: of who is not root, where Landlock does not scope signals.
-    """
+    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked."""
 
     mounts: bool = False
     why_no_mounts: str = ""
@@ -175,10 +172,8 @@ def _reached(wished: Confinement) -> Reached:
 
 def _own_root(wished: Confinement, reached: Reached) -> None:
     means = wished.means
-    if not means.uid:
-        kernel.unshare(kernel.CLONE_NEWNS)
-    elif not means.pids:
-        ownroot.enter_user_namespace()
+    if not means.pids:
+        ownroot.leave_the_machines()
     if means.counts and wished.processes:
         _lower(resource.RLIMIT_NPROC, wished.processes + means.pids)  # The first of a PID namespace is Stoa's.
     settings = [] if means.uid else [(path, False) for path in SETTINGS]
@@ -250,6 +245,7 @@ def probe(wished: Confinement) -> Means:
         uid=os.geteuid(),
         why_no_mounts="Python without ctypes",
         why_no_landlock="Python without ctypes",
+        why_no_pids="Python without ctypes",
         peers=not _has_no_new_privs(),
         rights=kernel is not None,
     )
@@ -258,15 +254,14 @@ def probe(wished: Confinement) -> Means:
     why_no_mounts = _tried(wished, dataclasses.replace(means, mounts=True))
     abi, why_no_landlock = kernel.landlock_abi()
     why_no_landlock = why_no_landlock or _tried(wished, dataclasses.replace(means, landlock=abi))
-    needed = means.uid != 0 and not why_no_mounts and (bool(why_no_landlock) or abi < kernel.SCOPES)
-    why_no_pids = _tried(wished, dataclasses.replace(means, mounts=True, pids=True)) if needed else ""
+    why_no_pids = why_no_mounts or _tried(wished, dataclasses.replace(means, mounts=True, pids=True))
     return dataclasses.replace(
         means,
         mounts=not why_no_mounts,
         why_no_mounts=why_no_mounts,
         landlock=0 if why_no_landlock else abi,
         why_no_landlock=why_no_landlock,
-        pids=needed and not why_no_pids,
+        pids=not why_no_pids,
         why_no_pids=why_no_pids,
     )
 

@@ -59,7 +59,7 @@ class Zygote:
     """Fork on demand, reap, and tell."""
 
     def __init__(self, listener: socket.socket) -> None:
-        from stoa_runtime import frameworks, instance, spec, wire  # type: ignore[import-not-found]
+        from stoa_runtime import frameworks, instance, spare, spec, wire  # type: ignore[import-not-found]
 
         self.instance, self.spec, self.wire = instance, spec, wire
         self.preloaded = frameworks.Preloaded()
@@ -70,6 +70,7 @@ class Zygote:
         self.environment = dict(os.environ)  # HOSTED_BY stays in it: Stoa finds its processes by it.
         self.leaving = False
         self.deadline = 0.0
+        self.spare = spare.Spare(self._let_go, self._begin_apart)
         instance.walls.prepare()
 
     def serve(self) -> None:
@@ -77,9 +78,10 @@ class Zygote:
         self._catch_signals()
         self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         while not (self.leaving and not self.children):
-            timeout = 0.2 if self.deadline else None
+            timeout = 0.2 if self.deadline else self.spare.pause()
             for key, _events in self.selector.select(timeout):
                 key.data(key.fileobj)
+            self.spare.look()
             self._reap()
             if self.deadline and time.monotonic() > self.deadline:
                 self._signal_children(signal.SIGKILL)
@@ -138,59 +140,64 @@ class Zygote:
             self.instance.walls.prepare()
             gc.collect()
             gc.freeze()
+            self.spare.dismiss()
         elif request["do"] == "list":
             self._tell(caller, {"children": {str(pid): key for pid, key in self.children.items()}})
         elif request["do"] == "leave":
             self.leaving = True
 
     def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
-        named = dict(zip(FDS, fds, strict=True))
         if self.instance.walls.has_pids(request["environment"]):
-            self._fork_apart(caller, request, named)
+            self._fork_apart(caller, request, fds)
             return
         pid = os.fork()
         if pid == 0:
-            self._become_worker(request, named)
+            self._become_worker(request, fds)
         self.wire.close_all(fds)
         self._has_forked(caller, request["key"], pid)
 
-    def _fork_apart(self, caller: socket.socket, request: dict[str, Any], fds: dict[str, int]) -> None:
-        """Fork a child that puts a worker into a PID namespace, and leaves it to us when the caller knows of it."""
+    def _fork_apart(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
+        """Have a child put a worker into a PID namespace, and leave it to us when the caller knows of it."""
         ownpids = self.instance.walls.ownpids
         ownpids.adopt()
-        link, told = socket.socketpair()
-        fds["told"] = told.detach()
-        child = os.fork()
-        if child == 0:
-            link.close()
-            self._become_worker(request, fds)
-        self.wire.close_all(fds.values())
+        child, link = self.spare.ask(request, fds)
+        self.wire.close_all(fds)
         with link:
             worker = ownpids.hear(link)
             self._has_forked(caller, request["key"], worker or child)
             if worker:
                 ownpids.let_go(link, child)
 
+    def _begin_apart(self, request: dict[str, Any], fds: list[int], told: socket.socket) -> None:
+        """Do, in that child, what is asked for. Never returns."""
+        self._work(request, {**dict(zip(FDS, fds, strict=True)), "told": told.detach()})
+
     def _has_forked(self, caller: socket.socket, key: str, pid: int) -> None:
         self.children[pid] = key
         self._tell(caller, {"forked": key, "pid": pid, "start": _start(pid)})
 
-    def _become_worker(self, request: dict[str, Any], fds: dict[str, int]) -> None:
+    def _become_worker(self, request: dict[str, Any], fds: list[int]) -> None:
         """Give up everything of the zygote's, then serve. Never returns."""
         try:
-            self.selector.close()
-            self.listener.close()
-            for caller in self.callers:
-                caller.close()
-            signal.set_wakeup_fd(-1)
-            for fd in self.wakeup:
-                os.close(fd)
-            spec = self.spec.AppSpec.from_dict(request["spec"])
-            environment = {**self.environment, **request["environment"]}
-            said = request.get("said", "")  # A supervisor of before an update does not tell.
-            self.instance.run(spec, environment, fds, self.preloaded, said)
+            self._let_go()
+            self._work(request, dict(zip(FDS, fds, strict=True)))
         finally:
             os._exit(70)
+
+    def _let_go(self) -> None:
+        self.selector.close()
+        self.listener.close()
+        for caller in self.callers:
+            caller.close()
+        signal.set_wakeup_fd(-1)
+        for fd in self.wakeup:
+            os.close(fd)
+
+    def _work(self, request: dict[str, Any], fds: dict[str, int]) -> None:
+        spec = self.spec.AppSpec.from_dict(request["spec"])
+        environment = {**self.environment, **request["environment"]}
+        said = request.get("said", "")  # A supervisor of before an update does not tell.
+        self.instance.run(spec, environment, fds, self.preloaded, said)
 
     def _reap(self) -> None:
         while True:
@@ -201,7 +208,7 @@ class Zygote:
             if pid == 0:
                 return
             if pid not in self.children:
-                continue  # The first process of a worker's PID namespace.
+                continue  # The first process of a worker's PID namespace, or a spare.
             ended = {"ended": pid, "key": self.children.pop(pid), "status": os.waitstatus_to_exitcode(status)}
             for caller in list(self.callers):
                 self._tell(caller, ended)
