@@ -11,21 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import ownroot, seclusion, wallreport, walls
 from .cgroups import Delegated
 from .machine import machine
 from .owners import Owners, own
+from .reach import SYSTEM, Reach, within
 from .spec import AppSpec, Protocol
 from .trial import Account
 from .wallmode import WallMode
 
-# The system's libraries, programs and settings, the sockets of its services, and what Python asks of the kernel.
-SYSTEM = (
-    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/snap", "/run", "/sys",
-    "/var/run", "/var/lock", "/var/cache/fontconfig", "/var/lib/dbus", "/var/lib/ca-certificates", "/var/lib/sss",
-)  # fmt: skip
 # What /etc may have as a link to elsewhere: names, time, certificates.
 LINKED = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/nsswitch.conf", "/etc/machine-id")
 # Who may ask there has processes started for him that no wall is around: the account's own service manager and desktop,
@@ -37,7 +32,6 @@ HIDDEN_FROM_ROOT = (
 )  # fmt: skip
 # Of a namespace's directory these are Stoa's: what an application could put there, Stoa would run or overwrite.
 STOAS = ("envs", "requirements", "install")
-NAMED_BY = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "GOOGLE_APPLICATION_CREDENTIALS", "PGSSLROOTCERT")
 OPEN_FILES, PROCESSES, SHARED_MEMORY = 8192, 512, 1 << 30
 KNOWN_FOR = 10.0
 GONE = "gone-"
@@ -169,12 +163,13 @@ class Confines:
         for path in spec.python_path:
             yield from ownroot.way(path)
         yield from ownroot.way(spec.directory)
-        if socket := _socket_of_database(spec):
-            yield from ownroot.way(socket)
-        for name in NAMED_BY:
-            for path in spec.environment.get(name, os.environ.get(name, "")).split(os.pathsep):
-                if os.path.isabs(path):
-                    yield from ownroot.way(path)
+        yield from self._beyond(spec, write=False)
+
+    def _beyond(self, spec: AppSpec, *, write: bool) -> Iterator[str]:
+        """Name what its settings open to it besides its own."""
+        for opening in Reach(spec, self.home, lambda: self.neighbours.directories).openings():
+            if opening.naming.write is write:
+                yield from opening.paths
 
     def _shared(self) -> Iterator[str]:
         """Name everybody's temporary directories, without what lies in them and is not this application's."""
@@ -185,18 +180,12 @@ class Confines:
         yield str(namespace)
         directory = os.path.realpath(spec.directory)
         yield directory
-        for path in (*spec.bounds.reach, *filter(None, (spec.files.path, self._database(spec)))):
-            yield from ownroot.way(path)
+        if spec.files.path:
+            yield from ownroot.way(spec.files.path)
+        yield from self._beyond(spec, write=True)
         parent = os.path.dirname(directory)
         if self._is_its_own(parent, directory, account):
             yield parent
-
-    def _database(self, spec: AppSpec) -> str:
-        """Return the directory of an SQLite database that lies elsewhere, "" where there is none."""
-        url = urlsplit(spec.environment.get("DATABASE_URL", ""))
-        directory = os.path.dirname(os.path.realpath(unquote(url.path)[1:])) if url.scheme == "sqlite" else ""
-        forbidden = not os.path.isabs(unquote(url.path)[1:]) or _within(str(self.home), directory)
-        return "" if forbidden or directory in ("/", "/etc", "/usr") else directory
 
     def _is_its_own(self, parent: str, directory: str, account: Account) -> bool:
         """Say whether the parent, which is the last on sys.path, holds nothing but this application.
@@ -206,7 +195,7 @@ class Confines:
         if len(Path(parent).parts) < 3 or parent in ("/var/tmp", *_homes(account)):  # noqa: S108
             return False
         csp = str(self.home / "csp")
-        if _within(str(self.home), parent) or (_within(parent, str(self.home)) and not _within(parent, csp)):
+        if within(str(self.home), parent) or (within(parent, str(self.home)) and not within(parent, csp)):
             return False
         return parent != csp and self.neighbours.none_below(parent, directory)
 
@@ -257,30 +246,19 @@ class Neighbours:
 
     def none_below(self, outer: str, spared: str) -> bool:
         """Say whether no application lies below a directory, those apart that lie below the spared one."""
-        return not any(_within(path, outer) and not _within(path, spared) for path in self.directories)
-
-
-def _within(path: str, outer: str) -> bool:
-    return path == outer or path.startswith(outer.rstrip("/") + "/")
+        return not any(within(path, outer) and not within(path, spared) for path in self.directories)
 
 
 def cover(path: str, holes: set[str]) -> list[str]:
     """Return paths that together are ``path`` without the holes; links stay links."""
     if os.path.islink(path):
         return [path]
-    below = {hole for hole in holes if _within(hole, path)}
+    below = {hole for hole in holes if within(hole, path)}
     if not below:
         return [path] if os.path.exists(path) else []
     if path in below:
         return []
     return [part for name in sorted(os.listdir(path)) for part in cover(os.path.join(path, name), below)]
-
-
-def _socket_of_database(spec: AppSpec) -> str:
-    """Return the directory of a database server's socket, "" where it is asked over the network."""
-    url = urlsplit(spec.environment.get("DATABASE_URL", ""))
-    host = unquote(url.netloc.rpartition("@")[2]) or dict(parse_qsl(url.query)).get("host", "")
-    return host if os.path.isabs(host) else ""
 
 
 def _memory() -> int:
