@@ -29,3 +29,8 @@ def read(environment: Mapping[str, str], user: str) -> WallMode:
     except ValueError:
         known = ", ".join(mode.value for mode in WallMode)
         raise ValueError(f"{VARIABLE} is “{given}”, which is none of {known}") from None
+
+
+def is_off(environment: Mapping[str, str]) -> bool:
+    """Say whether applications are started without any walls."""
+    return environment.get(VARIABLE, "") == WallMode.OFF
