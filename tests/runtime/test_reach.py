@@ -116,6 +116,12 @@ def test_a_database_in_its_own_directories_needs_no_word(site: Path) -> None:
     assert "Stoa’s home" in why_not(site, naming(site, "sqlite", site / "home/namespaces/OTHER/x.db", own=False))
 
 
+def test_what_lies_on_its_python_path_is_read_anyhow_and_not_written(site: Path) -> None:
+    named = {"SSL_CERT_FILE": f"{site}/home/csp/lib/ca.pem", "DATABASE_URL": f"sqlite:///{site}/home/csp/lib/x.db"}
+    of = spec(site, environment=named, python_path=(str(site / "home/csp/lib"),))
+    assert [(found.naming.setting, bool(found.why_not)) for found in openings(site, of)] == [("DATABASE_URL", True)]
+
+
 def test_a_link_that_the_application_has_made_opens_nothing(site: Path) -> None:
     (site / "home/csp/one/ca.pem").symlink_to(site / "srv/certs/ca.pem")
     (site / "home/csp/one/key").symlink_to(site / "home/secret_key")

@@ -128,7 +128,8 @@ class Reach:
     @cached_property
     def known(self) -> set[str]:
         """The links on the way to its own directories, which it reaches anyhow."""
-        return {step for path in (self.spec.directory, *self.spec.python_path) for step in ownroot.way(path)}
+        ways = map(tuple, map(ownroot.way, (self.spec.directory, *self.spec.python_path)))
+        return {link for way in ways for link in way[:-1]}
 
     @cached_property
     def others(self) -> set[str]:
@@ -150,23 +151,21 @@ class Reach:
 
     def _opening(self, naming: Naming) -> Opening | None:
         steps = naming.steps
-        strange = tuple(step for step in steps if step not in self.known and not self._is_own(step))
+        own = self.own if naming.write else (*self.own, *map(os.path.realpath, self.spec.python_path))
+        strange = tuple(step for step in steps if step not in self.known and not _below_any(step, own))
         if not strange:
             return None
-        is_systems = not naming.write and _is_systems(steps[-1])
+        is_systems = not naming.write and _below_any(steps[-1], SYSTEM)
         for why_not, remedy in self._objections(naming, strange, is_systems=is_systems):
             return Opening(naming, why_not=why_not, remedy=remedy)
         return Opening(naming, strange, widens=not is_systems)
-
-    def _is_own(self, path: str) -> bool:
-        return any(within(path, own) for own in self.own)
 
     def _objections(self, naming: Naming, strange: tuple[str, ...], *, is_systems: bool) -> Iterator[tuple[str, str]]:
         """Say why it is not opened, and what to do."""
         *links, end = naming.steps
         for step in strange:
             yield from self._closed(step)
-        if any(within(link, place) for link in links for place in self.changeable):
+        if any(_below_any(link, self.changeable) for link in links):
             yield "a link leads there that the application may have made", f"Name what it leads to: {end}."
         if naming.setting != REACH:
             yield from self._closed_to_variables(strange, end, write=naming.write)
@@ -182,14 +181,14 @@ class Reach:
             yield "it is Stoa’s own program", copy
         if within(self.home, path) or within(PROGRAM, path):
             yield "Stoa’s own data or program lies below it", "Name a directory that has nothing else in it."
-        if any(within(path, place) for place in NEVER):
+        if _below_any(path, NEVER):
             yield "it belongs to the operating system", "Name a directory elsewhere."
 
     def _closed_to_variables(self, strange: tuple[str, ...], end: str, *, write: bool) -> Iterator[tuple[str, str]]:
         explicit = f"If that is meant, an administrator names it in the namespace’s limits: reach: {end}"
         if any(within(step, other) or within(other, end) for step in strange for other in self.others):
             yield "another application lives there", explicit
-        written = write and (end in SYSTEM or any(within(end, place) for place in NEVER_WRITTEN))
+        written = write and (end in SYSTEM or _below_any(end, NEVER_WRITTEN))
         if written or any(within(place, end) and place != end for place in SYSTEM):
             yield "it belongs to the operating system", "Name a directory that has nothing else in it."
 
@@ -212,5 +211,5 @@ def within(path: str, outer: str) -> bool:
     return path == outer or path.startswith(outer.rstrip("/") + "/")
 
 
-def _is_systems(path: str) -> bool:
-    return any(within(path, place) for place in SYSTEM)
+def _below_any(path: str, places: Iterable[str]) -> bool:
+    return any(within(path, place) for place in places)
