@@ -152,7 +152,7 @@ class Reach:
     def _opening(self, naming: Naming) -> Opening | None:
         steps = naming.steps
         own = self.own if naming.write else (*self.own, *map(os.path.realpath, self.spec.python_path))
-        strange = tuple(step for step in steps if step not in self.known and not _below_any(step, own))
+        strange = tuple(step for step in steps if not _below_any(step, own) and step not in self.known)
         if not strange:
             return None
         is_systems = not naming.write and _below_any(steps[-1], SYSTEM)
