@@ -52,6 +52,8 @@ def test_landlock_is_one_where_the_kernel_has_it(
 def test_a_pid_namespace_is_one_where_it_was_needed() -> None:
     refused = dataclasses.replace(WHOLE, why_no_pids="mount: Operation not permitted")
 
+    without = dataclasses.replace(refused, mounts=False, why_no_mounts=REFUSED)
+    assert shortfall(without, MODERN) == [f"namespaces are refused ({REFUSED})"]
     assert shortfall(refused, MODERN) == ["a PID namespace is refused (mount: Operation not permitted)"]
 
 

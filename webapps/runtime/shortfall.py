@@ -48,7 +48,7 @@ def _refused(means: Means, kernel: Kernel) -> Iterator[str]:
         yield f"namespaces are refused ({means.why_no_mounts})"
     if not means.landlock and _has_landlock(means, kernel):
         yield f"Landlock is refused ({means.why_no_landlock})"
-    if means.why_no_pids and not means.pids and kernel.namespaces:
+    if means.mounts and means.why_no_pids and not means.pids:
         yield f"a PID namespace is refused ({means.why_no_pids})"
 
 
