@@ -75,7 +75,7 @@ def check_walls(**kwargs: Any) -> list[CheckMessage]:
         wallmode.read(os.environ, "")
     except ValueError as error:
         hint = "Write required, 1 (without those walls that the machine refuses) or 0 (without any), or unset it."
-        return [Error(f"{error}.", hint=hint, id="stoa.E010")]
+        return [Error(f"{error}.", hint=hint, id="stoa.E008")]
     return []
 
 
