@@ -24,7 +24,7 @@ def application(environ, start_response):
 """
 # What the trial of the copy does while a file is there; a try of it has a second, not ten.
 TROUBLES = {
-    "hangs": ("while os.path.exists({busy!r}): __import__('time').sleep(0.05)", "it did not answer within 1 seconds"),
+    "hangs": ("while os.path.exists({busy!r}): __import__('time').sleep(0.05)", "it did not answer within"),
     "dies": ("os.path.exists({busy!r}) and os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
 }
 BEGINS, LIMITS = 'if __name__ == "__main__":\n', "LIMITS = (10.0,"
