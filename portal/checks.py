@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from webapps.runtime import wallmode
 from webapps.runtime.tls import Pair
 
 from .keys import FILE
@@ -65,6 +66,17 @@ def check_tls(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = "Give a PEM certificate (with its chain) and its key without a passphrase, or unset both for plain HTTP."
     return [Error(f"{problem}.", hint=hint, id="stoa.E007")]
+
+
+@register()
+def check_walls(**kwargs: Any) -> list[CheckMessage]:
+    """Check that STOA_WALLS is understood."""
+    try:
+        wallmode.read(os.environ, "")
+    except ValueError as error:
+        hint = "Write required, 1 (without those walls that the machine refuses) or 0 (without any), or unset it."
+        return [Error(f"{error}.", hint=hint, id="stoa.E008")]
+    return []
 
 
 @register()

@@ -17,6 +17,7 @@ class FakeSupervisor:
     def __init__(self, home: Path) -> None:
         self.facts: dict[str, dict[str, Any]] = {}
         self.front: dict[str, Any] = {"error": "", "refused": {}}
+        self.warnings: list[str] = []
         self.install_answer: dict[str, Any] = {"ok": True}
         self.asked: list[dict[str, Any]] = []
         (home / "run").mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,7 @@ class FakeSupervisor:
         if request["do"] == "install":
             return self.install_answer
         supervisor = {"state": "running", "pid": 4321, "since": "2026-11-21T08:19:01.123Z"}
-        return {"supervisor": supervisor, "webapps": self.facts, "front": self.front, "warnings": []}
+        return {"supervisor": supervisor, "webapps": self.facts, "front": self.front, "warnings": self.warnings}
 
     def close(self) -> None:
         """Stop answering."""

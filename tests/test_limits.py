@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ValidationError
 
@@ -49,6 +51,11 @@ def test_it_stores_what_is_typed_and_shows_what_is_stored() -> None:
 def test_it_says_what_it_does_not_understand(line: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         LimitsField(required=False).clean(line)
+
+
+def test_it_takes_no_directory_of_stoas_home(stoa_home: Path) -> None:
+    with pytest.raises(ValidationError, match="lies in Stoa’s home"):
+        LimitsField(required=False).clean(f"reach: {stoa_home}/csp/shared")
 
 
 @pytest.mark.django_db

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from webapps.models import Namespace, Options, WebApp
+from webapps.runtime.spec import AppSpec
 from webapps.specs import SpecReader, read_specs
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +38,21 @@ def test_a_namespace_that_is_saved_is_read_again_in_all_its_applications(
     namespace.environment = {"A": {"value": "1", "secret": False}}
     namespace.save()
     assert [spec.environment["A"] for spec in reader.read()] == ["1", "1"]
+
+
+def test_it_says_whose_the_variables_are_and_how_far_an_editor_goes(webapp: WebApp, namespace: Namespace) -> None:
+    namespace.environment = {"A": {"value": "1", "secret": False}, "B": {"value": "1", "secret": False}}
+    namespace.roots = ["/srv/apps"]
+    namespace.save()
+    webapp.environment = {"B": {"value": "2", "secret": True}}
+    webapp.save()
+    (spec,) = read_specs()
+
+    assert (spec.environment["A"], spec.environment["B"]) == ("1", "2")
+    assert (spec.own_variables, spec.roots) == (("B",), ("/srv/apps",))
+    assert AppSpec.from_dict(spec.to_dict()) == spec
+    earlier = {name: value for name, value in spec.to_dict().items() if name not in ("own_variables", "roots")}
+    assert AppSpec.from_dict(earlier).own_variables == ()
 
 
 def test_what_the_system_allows_is_read_again(webapp: WebApp) -> None:

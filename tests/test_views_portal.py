@@ -108,6 +108,12 @@ def test_it_reports_a_database_url_that_it_does_not_understand(monkeypatch: pyte
     assert own_messages() == ["stoa.E006"]
 
 
+def test_it_checks_what_is_wished_of_the_walls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, found in (("yes", ["stoa.E008"]), ("required", []), ("", [])):
+        monkeypatch.setenv("STOA_WALLS", value)
+        assert own_messages() == found
+
+
 def own_messages() -> list[str]:
     """Run the checks and return the ids of Stoa's own messages, each of which has a hint."""
     found = [message for message in run_checks() if str(message.id).startswith("stoa.")]

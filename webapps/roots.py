@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+
+from webapps.runtime.reach import is_below
 
 from . import validators
 from .choices import Kind
 from .models import WebApp, default_directory
 
-
-def is_below(directory: str, roots: Iterable[str]) -> bool:
-    """Say whether a directory is below one of the roots, as it is written and as its links lead."""
-    places = [Path(os.path.realpath(root)) for root in roots]
-    ways = {Path(os.path.realpath(directory)), Path(os.path.realpath(os.path.normpath(directory)))}
-    return all(any(place in way.parents for place in places) for way in ways)
+__all__ = ["is_below", "named", "problems"]
 
 
 def named(webapp: WebApp) -> dict[str, tuple[str, ...]]:

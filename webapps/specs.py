@@ -64,6 +64,8 @@ def spec_of(webapp: WebApp, allowed: int) -> AppSpec:
         callable=webapp.callable_name or "application",
         python_path=tuple(validators.lines(webapp.python_path)),
         environment=_environment(webapp),
+        own_variables=tuple(webapp.environment),
+        roots=tuple(webapp.namespace.effective_roots),
         interpreter=webapp.namespace.interpreter,
         os_user=webapp.namespace.os_user,
         debug=webapp.debug,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.accounts import OLDER, StoaOfTwo, give, need, stoa_for
+from tests.accounts import ACCOUNT, OLDER, StoaOfTwo, give, need, stoa_for
 from tests.refusing import REFUSALS
 from tests.serving import CHECKOUT, Stoa
 
@@ -150,7 +150,9 @@ LESS = [
 def test_a_wall_that_the_machine_refuses_is_off_by_itself(whom: str, refused: str, expected: dict[str, bool]) -> None:
     if not REFUSALS[refused.partition(",")[0]][0]:
         pytest.skip("the number of this machine's call is not known")
-    with stoa_for(whom, refused) as stoa:
+    stoa = stoa_for(whom, refused)
+    stoa.environment["STOA_WALLS"] = "1"
+    with stoa:
         host(stoa, "escape")
         walls = {line["name"]: line for line in stoa.live()["walls"]}
 
@@ -160,6 +162,42 @@ def test_a_wall_that_the_machine_refuses_is_off_by_itself(whom: str, refused: st
         assert bool(met(stoa, "read", stoa.home / "csp" / "private.txt")) is expected["Files"]
         if walls["Stoa’s sockets"]["holds"]:
             assert met(stoa, "connect", stoa.run_dir / "control.sock", "packets")
+
+
+@pytest.mark.parametrize("refused", ["unshare", "landlock"])
+def test_where_an_account_is_named_nothing_starts_without_a_wall_that_the_kernel_has(refused: str) -> None:
+    with stoa_for("for another account", refused) as stoa:
+        stoa.create("/escape", stoa.write("escape", {"app.py": ESCAPE}))
+        row = stoa.wait_for_state("/escape", "failed")
+        wall = {"unshare": "namespaces are refused", "landlock": "Landlock is refused"}[refused]
+
+        assert row["reason"].startswith(f"walls that this kernel has do not hold: {wall}")
+        assert "STOA_WALLS=1" in row["reason"]
+        assert row["pids"] == []
+        assert stoa.get("/escape/").status == 503
+        said = f"No application of {ACCOUNT} starts: walls that this kernel has do not hold: {wall}"
+        assert said in stoa.command("status", check=False).stdout
+        assert said in stoa.logged("messages")
+        assert any(said in line for line in stoa.output)
+
+
+def test_walls_can_be_required_of_any_account() -> None:
+    stoa = stoa_for("as it is started", "unshare")
+    stoa.environment["STOA_WALLS"] = "required"
+    with stoa:
+        stoa.create("/escape", stoa.write("escape", {"app.py": ESCAPE}))
+        assert "namespaces are refused" in stoa.wait_for_state("/escape", "failed")["reason"]
+
+
+def test_an_unknown_wish_for_walls_ends_the_start_in_one_line() -> None:
+    stoa = Stoa(STOA_WALLS="yes")
+    try:
+        done = stoa.command("serve", check=False)
+        assert done.returncode == 1
+        (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
+        assert "STOA_WALLS is “yes”, which is none of 0, 1, required." in line
+    finally:
+        stoa.__exit__()
 
 
 def test_walls_can_be_switched_off() -> None:

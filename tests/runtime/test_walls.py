@@ -158,7 +158,7 @@ def spec(number: int, directory: Path, **more: object) -> AppSpec:
 
 def confines_of(home: Path, *specs: AppSpec) -> Confines:
     confines = Confines(home, Owners(""), lambda: specs)
-    confines._means = {os.geteuid(): Means(mounts=True, uid=1000)}
+    confines.machine.known = {os.geteuid(): Means(mounts=True, uid=1000)}
     return confines
 
 

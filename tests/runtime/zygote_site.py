@@ -22,7 +22,7 @@ from tests.accounts import ACCOUNT, no_account, python_of_account
 from tests.patience import within
 from tests.runtime.worker_site import APPS, CHECKOUT, Client
 from tests.waiting import wait_for
-from webapps.runtime import confines, gauge, processes, walls, wire
+from webapps.runtime import confines, gauge, processes, reach, walls, wire
 from webapps.runtime.spec import AppSpec, Limits, Protocol
 
 READABLE = 0o755
@@ -142,7 +142,7 @@ class ZygoteSite:
 
     def means(self) -> walls.Means:
         """Return what the machine permits to the account, had it a Landlock that does not scope signals."""
-        asked = walls.Confinement(read=confines.SYSTEM, processes=confines.PROCESSES)
+        asked = walls.Confinement(read=reach.SYSTEM, processes=confines.PROCESSES)
         return walls.Means.from_dict(self.run(PROBE, asked.to_json()))
 
     def run(self, source: str, *words: str) -> Any:
@@ -160,7 +160,7 @@ class ZygoteSite:
             self._give(path)
         limits = Limits(threads=2, processes_max=1)
         spec = AppSpec(number, 1, "/", "", "USER", Protocol.WSGI, str(home / "app"), "app", "app", limits=limits)
-        wished = walls.Confinement(means=means, read=confines.SYSTEM, write=(str(home / "app"),), **more)
+        wished = walls.Confinement(means=means, read=reach.SYSTEM, write=(str(home / "app"),), **more)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(home / "s"))
         listener.listen(16)

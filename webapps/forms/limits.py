@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from webapps import validators
+from webapps.runtime.reach import is_below
 
 MEGABYTE = 1 << 20
 # What a line may say: the name that is stored, whether it is in MB, least and most.
@@ -61,6 +63,11 @@ def _understood(line: str) -> tuple[str, Any]:
     words = words.lower()
     if words == REACH:
         validators.validate_directory(text)
+        if is_below(text, [str(settings.STOA_HOME)]):
+            raise ValidationError(
+                f"“{line}” lies in Stoa’s home, of which an application has its own directory and its namespace’s. "
+                "Give a directory elsewhere."
+            )
         return REACH, text
     if words not in KINDS:
         raise ValidationError(f"“{line}” is not understood. Each line begins with one of: {KNOWN}.")

@@ -1,34 +1,29 @@
-"""What each application may reach and take, worked out by the supervisor; what the machine permits, asked once."""
+"""What each application may reach and take, worked out by the supervisor."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pwd
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import ownroot, seclusion, wallreport, walls
 from .areas import Areas, within
 from .cgroups import Delegated
 from .grants import KNOWN_FOR, Grants
+from .machine import machine
 from .owners import Owners, own
+from .reach import SYSTEM, Opening, Reach
 from .spec import AppSpec, Protocol
+from .trial import Account
+from .wallmode import WallMode
 
-# The system's libraries, programs and settings, the sockets of its services, and what Python asks of the kernel.
-SYSTEM = (
-    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/snap", "/run", "/sys",
-    "/var/run", "/var/lock", "/var/cache/fontconfig", "/var/lib/dbus", "/var/lib/ca-certificates", "/var/lib/sss",
-)  # fmt: skip
 # What /etc may have as a link to elsewhere: names, time, certificates.
 LINKED = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/nsswitch.conf", "/etc/machine-id")
 # Who may ask there has processes started for him that no wall is around: the account's own service manager and desktop,
@@ -40,43 +35,69 @@ HIDDEN_FROM_ROOT = (
 )  # fmt: skip
 # Of a namespace's directory these are Stoa's: what an application could put there, Stoa would run or overwrite.
 STOAS = ("envs", "requirements", "install")
-NAMED_BY = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "GOOGLE_APPLICATION_CREDENTIALS", "PGSSLROOTCERT")
 OPEN_FILES, PROCESSES, SHARED_MEMORY = 8192, 512, 1 << 30
-TRY_FOR = 10.0
 GONE = "gone-"
-
-
-Account = pwd.struct_passwd | None
 
 
 class Confines:
     """Say for each worker what it may reach."""
 
-    def __init__(self, home: Path, owners: Owners, others: Callable[[], Iterable[AppSpec]]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        owners: Owners,
+        others: Callable[[], Iterable[AppSpec]],
+        wake: Callable[[], None] = lambda: None,
+        say: Callable[[str, str], None] = lambda _text, _level: None,
+    ) -> None:
         self.home = Path(os.path.realpath(home))
         self.owners = owners
         self.others = others
-        self.on = os.environ.get("STOA_WALLS", "1") != "0"
+        self.machine = machine(self.home / "run", owners.user, self._of_every_application, wake, say)
+        self.on = self.machine.mode is not WallMode.OFF
         self.temporary = self.home / "run" / "tmp"
         self.neighbours = Neighbours(self.home)
-        self.grants = Grants(str(self.home), self._is_its_own, self._database)
-        self._means: dict[int, walls.Means] = {}
+        self.grants = Grants(str(self.home), self._is_its_own, self._opened)
 
-    def means(self, account: Account) -> walls.Means:
-        """Return what the machine permits to an account that applications run as."""
-        uid = account.pw_uid if account else os.geteuid()
-        if uid not in self._means:
-            read = tuple(path for name in SYSTEM for path in self.neighbours.cover(name))
-            hide = (*HIDDEN, *HIDDEN_FROM_ROOT)
-            self._means[uid] = ask(account, walls.Confinement(read=read, hide=hide, processes=PROCESSES))
-        return self._means[uid]
+    def _of_every_application(self) -> walls.Confinement:
+        """Return what the machine is asked for: what every application reaches."""
+        read = tuple(path for name in SYSTEM for path in self.neighbours.cover(name))
+        return walls.Confinement(read=read, hide=(*HIDDEN, *HIDDEN_FROM_ROOT), processes=PROCESSES)
+
+    def begin(self) -> None:
+        """Have the machine asked what it permits to the account that most applications run as."""
+        self.machine.waiting(self._account_of_most())
+
+    def _account_of_most(self) -> Account:
+        return pwd.getpwnam(self.owners.user) if self.owners.user else None
 
     def report(self, delegated: Delegated) -> list[dict[str, Any]]:
         """Return which walls hold, for the status, where this control group is delegated."""
-        user = self.owners.user
-        means = self.means(pwd.getpwnam(user) if user else None) if self.on else walls.Means()
+        account = self._account_of_most()
+        if self.machine.waiting(account):
+            words = "; ".join(self.machine.warnings()) or "this machine is being asked which it permits"
+            return [dataclasses.asdict(wallreport.Wall("Walls", False, words))]
+        means = self.machine.means(account) if self.on else walls.Means()
         own_kept = seclusion.is_secluded()
         return [dataclasses.asdict(wall) for wall in wallreport.report(means, delegated, on=self.on, own=own_kept)]
+
+    def waiting(self, spec: AppSpec) -> str:
+        """Say what an application has to wait for before it can be confined, "" where it need not."""
+        return self._of_account(spec, self.machine.waiting)
+
+    def problem(self, spec: AppSpec) -> str:
+        """Say why an application may not start: a wall does not hold, and all are required."""
+        return self._of_account(spec, self.machine.problem)
+
+    def lets(self, spec: AppSpec) -> bool:
+        """Say whether one more worker of an application may start."""
+        return not self.waiting(spec) and not self.problem(spec)
+
+    def _of_account(self, spec: AppSpec, words: Callable[[Account], str]) -> str:
+        try:
+            return words(self._account(spec)) if self.on else ""
+        except OSError:
+            return ""  # There is no such account, which its start says.
 
     def of(self, spec: AppSpec) -> dict[str, str]:
         """Return the part of a worker's first environment that carries its confinement.
@@ -88,7 +109,7 @@ class Confines:
 
     def confinement(self, spec: AppSpec, account: Account) -> walls.Confinement:
         """Say what one application may reach and take."""
-        means, bounds = self.means(account), spec.bounds
+        means, bounds = self.machine.means(account), spec.bounds
         namespace = self.home / "namespaces" / spec.namespace
         specs = list(self.others())
         self.neighbours = self.neighbours.now(specs)
@@ -145,12 +166,17 @@ class Confines:
             yield from self.neighbours.cover(path)
         yield from (os.path.realpath(path) for path in LINKED if os.path.islink(path))
         yield from (str(namespace / name) for name in STOAS)
-        if socket := _socket_of_database(spec):
-            yield from ownroot.way(socket)
-        for name in NAMED_BY:
-            for path in spec.environment.get(name, os.environ.get(name, "")).split(os.pathsep):
-                if os.path.isabs(path):
-                    yield from ownroot.way(path)
+        for opening in self._openings(spec):
+            yield from opening.paths[:-1] if opening.naming.write else opening.paths
+
+    def _openings(self, spec: AppSpec) -> list[Opening]:
+        """Return what its settings open to it besides its own."""
+        found = Reach(spec, self.home, lambda: self.neighbours.directories).openings()
+        return [opening for opening in found if not opening.why_not]
+
+    def _opened(self, spec: AppSpec) -> list[str]:
+        """Name what of that it may write."""
+        return [opening.naming.steps[-1] for opening in self._openings(spec) if opening.naming.write]
 
     def _shared(self) -> Iterator[str]:
         """Name everybody's temporary directories, without what lies in them and is not this application's."""
@@ -162,13 +188,6 @@ class Confines:
         specs = list(self.others())
         self.neighbours = self.neighbours.now(specs)
         return self.grants.areas(specs)
-
-    def _database(self, spec: AppSpec) -> str:
-        """Return the directory of an SQLite database that lies elsewhere, "" where there is none."""
-        url = urlsplit(spec.environment.get("DATABASE_URL", ""))
-        directory = os.path.dirname(os.path.realpath(unquote(url.path)[1:])) if url.scheme == "sqlite" else ""
-        forbidden = not os.path.isabs(unquote(url.path)[1:]) or within(str(self.home), directory)
-        return "" if forbidden or directory in ("/", "/etc", "/usr") else directory
 
     def _is_its_own(self, spec: AppSpec, parent: str, directory: str) -> bool:
         """Say whether the parent, which is the last on sys.path, holds nothing but this application.
@@ -249,33 +268,5 @@ def cover(path: str, holes: set[str]) -> list[str]:
     return [part for name in sorted(os.listdir(path)) for part in cover(os.path.join(path, name), below)]
 
 
-def _socket_of_database(spec: AppSpec) -> str:
-    """Return the directory of a database server's socket, "" where it is asked over the network."""
-    url = urlsplit(spec.environment.get("DATABASE_URL", ""))
-    host = unquote(url.netloc.rpartition("@")[2]) or dict(parse_qsl(url.query)).get("host", "")
-    return host if os.path.isabs(host) else ""
-
-
 def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def ask(account: pwd.struct_passwd | None, wished: walls.Confinement) -> walls.Means:
-    """Have a process of the account try which walls the machine permits around what every application reaches."""
-    identity: dict[str, Any] = {}
-    if account:
-        groups = os.getgrouplist(account.pw_name, account.pw_gid)
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", walls.__name__],
-            env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.defpath, walls.KEY: wished.to_json()},
-            cwd="/",
-            capture_output=True,
-            timeout=TRY_FOR,
-            check=True,
-            **identity,
-        )
-        return walls.Means.from_dict(json.loads(done.stdout))
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        return walls.Means(uid=account.pw_uid if account else os.geteuid(), why_no_mounts=f"the trial failed: {error}")

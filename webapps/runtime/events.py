@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 
 ROOM = 3500
 PIPE_BUF = 4096
 
 
 class Events:
-    """The writing end of the log writer's pipe of events."""
+    """The writing end of the log writer's pipe of events, and a way to the person at the terminal."""
 
-    def __init__(self, fd: int, source: str) -> None:
+    def __init__(self, fd: int, source: str, terminal: Callable[[str], None] = lambda _text: None) -> None:
         self.fd = fd
         self.source = source
+        self.terminal = terminal
         os.set_blocking(fd, False)
 
     def of_application(self, label: str, generation: int, text: str) -> None:
@@ -39,6 +41,11 @@ class Events:
         """Write a line to messages.log."""
         for line in text.splitlines():
             self._write({"file": "messages", "source": self.source, "level": level, "text": line[:ROOM]})
+
+    def tell(self, text: str, level: str = "info") -> None:
+        """Write a line to messages.log, and tell the person at the terminal."""
+        self.say(text, level)
+        self.terminal(text if level == "info" else f"{level.capitalize()}: {text}")
 
     def _write(self, event: dict[str, object]) -> None:
         data = json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace")

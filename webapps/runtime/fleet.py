@@ -48,7 +48,7 @@ class Fleet:
         self.events = events
         self.applications: dict[int, Application] = {}
         self.owners = Owners(user)
-        self.confines = Confines(run_dir.parent, self.owners, self._wishes)
+        self.confines = Confines(run_dir.parent, self.owners, self._wishes, loop.wake, events.tell)
         self.groups = NamespaceGroups.standing(events)
         self.crew = Crew(run_dir, keeper, loop, self, self.confines.of, self.groups)
         self.loop = loop
@@ -221,8 +221,8 @@ class Fleet:
         spec, key = application.wish, application.wish_key
         if spec is None or key is None or not key.python:
             return
-        starters = (self.applications[app_id].newcomer for app_id in self.starters if app_id in self.applications)
-        application.waiting = self.turns.waiting(newcomer for newcomer in starters if newcomer)
+        newcomers = (self.applications[app_id].newcomer for app_id in self.starters if app_id in self.applications)
+        application.waiting = self.confines.waiting(spec) or self.turns.waiting(filter(None, newcomers))
         if application.waiting:
             return
         now = time.monotonic()
@@ -233,7 +233,7 @@ class Fleet:
         instance.why = application.why if application.current else ""
         application.newcomer = instance
         self.starters.add(application.id)
-        problem = problem_of(spec)
+        problem = problem_of(spec) or self.confines.problem(spec)
         if problem:
             self._newcomer_failed(application, Failure(key, problem), patient=True)
             return
@@ -251,7 +251,7 @@ class Fleet:
         return max(fewest, min(running, application.wish.limits.processes_max))
 
     def _fork_missing(self, application: Application) -> None:
-        if application.current:
+        if application.current and self.confines.lets(application.current.spec):
             self.crew.fork(application, application.current)
 
     def _retire(self, application: Application) -> None:

@@ -35,16 +35,16 @@ class Surveyed:
 class Grants:
     """Say what each application is given.
 
-    ``is_its_own`` says of a directory's parent whether it holds nothing but this application; ``database`` names the
-    directory of an SQLite database that lies elsewhere, "" where there is none.
+    ``is_its_own`` says of a directory's parent whether it holds nothing but this application; ``opened`` names what its
+    settings open to it besides (``reach``).
     """
 
     def __init__(
-        self, home: str, is_its_own: Callable[[AppSpec, str, str], bool], database: Callable[[AppSpec], str]
+        self, home: str, is_its_own: Callable[[AppSpec, str, str], bool], opened: Callable[[AppSpec], Iterable[str]]
     ) -> None:
         self.home = home
         self.is_its_own = is_its_own
-        self.database = database
+        self.opened = opened
         self.parents = tuple(os.path.join(home, name) for name in ("csp", "namespaces"))
         self.surveyed = Surveyed()
 
@@ -95,7 +95,7 @@ class Grants:
 
     def _others(self, spec: AppSpec) -> Iterator[str]:
         """Name what it may write besides."""
-        for name in (*spec.bounds.reach, spec.files.path, self.database(spec)):
+        for name in (*self.opened(spec), spec.files.path):
             if name and not within(name, spec.directory):
                 yield name
 

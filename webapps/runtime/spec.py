@@ -106,6 +106,8 @@ class AppSpec:
     ``id`` is the row's key, ``revision`` rises by one with every save and is the number of the
     generation that serves it. ``environment`` is complete (namespace's, then the application's).
     ``interpreter`` is an absolute path, or "" for the namespace's own virtual environment.
+    ``own_variables`` are the names of those that the application itself sets, which an editor may; ``roots`` are the
+    directories below which an editor may name others.
     ``os_user`` is the account that it runs as where root has started Stoa, "" for the one that all run as.
     ``open`` is whether nobody is ever asked who he is: the front needs no gate.
     """
@@ -121,6 +123,8 @@ class AppSpec:
     callable: str = "application"
     python_path: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    own_variables: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
     interpreter: str = ""
     os_user: str = ""
     debug: bool = False
@@ -151,7 +155,8 @@ class AppSpec:
         """Build the spec that ``to_dict`` took apart."""
         known = dict(values)
         known["protocol"] = Protocol(known["protocol"])
-        known["python_path"] = tuple(known["python_path"])
+        for name in ("python_path", "own_variables", "roots"):
+            known[name] = tuple(known.get(name, ()))
         known["limits"] = Limits(**known["limits"])
         bounds = dict(known.get("bounds", {}))  # An earlier Stoa's worker was noted without.
         known["bounds"] = Bounds(**{**bounds, "reach": tuple(bounds.get("reach", ()))})

@@ -86,6 +86,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Work until told to stop."""
+        self.fleet.confines.begin()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         Adoption(self.fleet, self.keeper.everything()).take_over()
@@ -112,6 +113,7 @@ class Supervisor:
         self._read_wishes()
         self._wish()
         self.fleet.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
+        self.fleet.confines.machine.look()
         self.fleet.tick(self.front.routed)
         self._forget_the_gone()
         self._tidy()
@@ -338,9 +340,14 @@ class Supervisor:
                 "refused": {str(key): words for key, words in self.front.refused.items()},
                 "settled": self.front.settled,
             },
-            "warnings": [*([self.trouble] if self.trouble else []), *self.front.warnings],
+            "warnings": self.warnings(),
             "walls": self.fleet.confines.report(self.fleet.groups.delegated),
         }
+
+    def warnings(self) -> list[str]:
+        """List what the System page and the status have to warn of."""
+        trouble = [self.trouble] if self.trouble else []
+        return [*trouble, *self.fleet.confines.machine.warnings(), *self.front.warnings]
 
     def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:
         """Cut a long answer into packets; all but the last say that there is more."""

@@ -8,10 +8,12 @@ words. Runs inside the application's process under any CPython from 3.10, so it 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
 import resource
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,12 +37,19 @@ SHARED = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 ROOT_KEEPS = (0, 1, 3, 4, 5, 6, 7, 10)
 # The kernel's settings, which root may write without any capability.
 SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi")
+# How a try ends, and what the kernel answers for now only: it is busy, and has refused nothing.
+HOLDS, REFUSED, LATER = b"+", b"-", b"?"
+MOMENTARY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR)
 # Since Linux 5.14 RLIMIT_NPROC counts within a user namespace.
 COUNTS_PROCESSES = (5, 14)
 
 
 class WallsFailed(Exception):
     """A wall that this machine holds could not be put up for this worker."""
+
+
+class NoAnswer(Exception):
+    """Whether the machine permits a wall could not be tried."""
 
 
 @dataclass(frozen=True)
@@ -267,20 +276,30 @@ def probe(wished: Confinement) -> Means:
 
 
 def _tried(wished: Confinement, means: Means) -> str:
-    """Return why a process cannot have these walls, "" where it can."""
+    """Return why a process cannot have these walls, "" where it can. Raises NoAnswer."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             raise_walls(dataclasses.replace(wished, means=means))
+            os.write(writing, HOLDS)
         except BaseException as error:
-            os.write(writing, f"{error.__cause__ or error}".encode())
+            cause = error.__cause__ or error
+            os.write(writing, (LATER if getattr(cause, "errno", 0) in MOMENTARY else REFUSED) + f"{cause}".encode())
         finally:
             os._exit(0)
     os.close(writing)
-    os.waitpid(pid, 0)
+    _pid, status = os.waitpid(pid, 0)
     with open(reading, "rb") as answer:
-        return answer.read().decode()
+        return _answer_in_words(answer.read(), status)
+
+
+def _answer_in_words(said: bytes, status: int) -> str:
+    if said[:1] in (HOLDS, REFUSED):
+        return said[1:].decode()
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS:
+        return "a filter of system calls kills who asks"
+    raise NoAnswer(said[1:].decode() or f"the process that tried a wall ended with status {status}")
 
 
 def _has_no_new_privs() -> bool:

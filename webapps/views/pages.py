@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.views.decorators.http import require_safe
 
-from webapps import control, warnings
+from webapps import control, openings, warnings
 from webapps.addresses import address_of
 from webapps.entrance import closed, is_closed, shown_methods
 from webapps.forms import WebAppForm
@@ -91,6 +91,7 @@ def webapp_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "methods": shown_methods(webapp, allowed),
         "roles": application_roles(webapp.match_roles),
         "matching": matching_roles(webapp.match_roles),
+        "openings": openings.of(webapp, allowed) if Rights(request.user).edit else [],
     }
     return render(request, "webapps/detail.html", context)
 

@@ -33,7 +33,7 @@ class Command(BaseCommand):
         home = settings.STOA_HOME
         loop = Loop()
         keeper = KeeperLink(home / "run")
-        events = Events(options["events_fd"], "supervisor")
+        events = Events(options["events_fd"], "supervisor", keeper.ready)
         serving = Serving.read(home / "run")
         front = FrontKeeper(serving, keeper, events, loop)
         wishes = Wishes(specs.change_counter, specs.SpecReader().read, _namespace_defaults)
