@@ -10,7 +10,18 @@ from webapps.runtime import seclusion
 
 #: Commands that do without the database, or make it themselves.
 WITHOUT_DATABASE = frozenset(
-    {"migrate", "makemigrations", "test", "check", "help", "version", "startapp", "diffsettings", "serve"}
+    {
+        "migrate",
+        "makemigrations",
+        "test",
+        "check",
+        "help",
+        "version",
+        "startapp",
+        "diffsettings",
+        "serve",
+        "dependencies",
+    }
 )
 
 

@@ -358,6 +358,7 @@ def test_it_shows_the_system(administrator: Client, webapp: WebApp, supervisor: 
     page = text(administrator.get("/portal/system"))
     assert "4321" in page
     assert "nginx" in page
+    assert "TLS library of nginx</dt><dd>OpenSSL 3." in page
     assert "SQLite" in page
 
 
