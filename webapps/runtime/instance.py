@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.asgi import lifespan as gunicorn_lifespan
+from gunicorn.asgi.websocket import WebSocketProtocol
 from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
@@ -146,6 +147,7 @@ class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
 
 gasgi.ASGIProtocol = AsgiProtocol
 gunicorn_lifespan.LifespanManager = lifespan.Lifespan
+WebSocketProtocol._unmask = websockets.unmask
 Chdir.default = "/"
 WORKERS = {Protocol.WSGI: WsgiWorker, Protocol.ASGI: AsgiWorker}
 
