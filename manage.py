@@ -4,13 +4,26 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 
 from webapps.runtime import seclusion
 
 #: Commands that do without the database, or make it themselves.
 WITHOUT_DATABASE = frozenset(
-    {"migrate", "makemigrations", "test", "check", "help", "version", "startapp", "diffsettings", "serve"}
+    {
+        "migrate",
+        "makemigrations",
+        "test",
+        "check",
+        "help",
+        "version",
+        "startapp",
+        "diffsettings",
+        "serve",
+        "dependencies",
+    }
 )
 
 
@@ -27,6 +40,27 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    """Run the command; one whose output nobody reads any more (`| head`) ends as a shell expects."""
+    try:
+        try:
+            _execute(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout.fileno()):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends.
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _is_unread(fd: int) -> bool:
+    """Say whether a pipe has no reader (poll(2), POLLERR)."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(event & select.POLLERR for _fd, event in poll.poll(0))
+
+
+def _execute(arguments: list[str]) -> None:
     """Run the command; a database that fails meanwhile is said in a line."""
     from django.core.management import execute_from_command_line
     from django.db import OperationalError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.loader import render_to_string
 
 from .views import csrf_failure
@@ -30,6 +30,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 SAFE = ("GET", "HEAD", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST")
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -48,6 +49,19 @@ class SecurityHeaders:
         if not request.path.startswith("/portal/static/"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+class PagesMethods:
+    """Answer 405 to what no page knows: each is read or is a form, and Django would answer the others as GET."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Let GET, HEAD and POST through."""
+        if request.method in METHODS:
+            return self.get_response(request)
+        return HttpResponseNotAllowed(METHODS)
 
 
 class OneSessionCookie:

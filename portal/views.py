@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from django.contrib.auth.views import LoginView, LogoutView
@@ -14,12 +15,21 @@ from . import database
 
 __all__ = ["SignIn", "SignOut", "bad_request", "csrf_failure", "forbidden", "not_found", "server_error"]
 
+#: A page of the portal's, with nothing in its path that reads otherwise once it is decoded or shortened.
+PART = r"(?:[\w~-]|%25)[\w.~-]*"
+PAGE = re.compile(rf"/portal/(?:{PART}/)*(?:{PART})?(?:\?[\x21-\x7e]*)?", re.ASCII)
+
 
 class SignIn(LoginView):
     """Ask for user name and password."""
 
     template_name = "portal/login.html"
     redirect_authenticated_user = True
+
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
+        """Return where the person wanted to go, "" where that is no page of the portal's."""
+        wanted = super().get_redirect_url()
+        return wanted if PAGE.fullmatch(wanted) else ""
 
 
 class SignOut(LogoutView):

@@ -132,9 +132,10 @@ def test_the_lock_files_hold_every_pin() -> None:
     assert len(direct) > 5
     assert direct <= pins("requirements.lock") <= pins("requirements-dev.lock")
     assert development <= pins("requirements-dev.lock")
+    assert pins("requirements-fast.txt") == pins("requirements-fast.lock")
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-fast.lock"])
 def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text()
     packages = [line for line in text.splitlines() if not line.startswith((" ", "#"))]
@@ -142,6 +143,29 @@ def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
     assert "://" not in text
     assert "--index" not in text
     assert "--find-links" not in text
+
+
+def test_the_faster_parts_are_installed_by_their_hashes_for_every_platform() -> None:
+    assert "--require-hashes -r" in next(
+        line
+        for line in (ROOT / "script/_setup").read_text().splitlines()
+        if "requirements-fast.lock" in line and "pip" in line
+    )
+    uvloop = (ROOT / "requirements-fast.lock").read_text().partition("uvloop==")[2]
+    assert uvloop.count("--hash=sha256:") > 20
+
+
+@pytest.mark.slow
+def test_a_faster_part_with_another_hash_is_left_out_and_said(checkout: Path) -> None:
+    wheel = checkout / "part-1-py3-none-any.whl"
+    wheel.write_bytes(b"not what was locked")
+    (checkout / "requirements-fast.lock").write_text(f"./{wheel.name} --hash=sha256:{'0' * 64}\n")
+    make_current(checkout, ".stoa-stamp-serve", "requirements.lock")
+    words = f'root="{checkout}"; me=test; venv=$root/.venv; . "$root/script/_setup"; cd "$root"; install_fast'
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, timeout=within(60), check=False)
+
+    assert "the parts of requirements-fast.lock did not install" in done.stderr
+    assert "DO NOT MATCH THE HASHES" in (checkout / ".venv/fast.log").read_text()
 
 
 def seconds(number: int) -> str:

@@ -354,10 +354,21 @@ def test_it_keeps_a_namespace_while_applications_are_in_it(administrator: Client
     assert Namespace.objects.exists()
 
 
+def test_hosted_codes_words_steer_neither_a_page_nor_a_terminal(
+    administrator: Client, webapp: WebApp, supervisor: FakeSupervisor
+) -> None:
+    supervisor.facts = {str(webapp.pk): running(state="failed", reason="no\x1b[2J\u202emodule", detail="a\x1bb\nc")}
+    for address in ("/portal/", reverse("webapps:detail", args=[webapp.pk])):
+        page = text(administrator.get(address))
+        assert "\x1b" not in page and "\u202e" not in page
+        assert "no\\x1b[2J\\u202emodule" in page
+
+
 def test_it_shows_the_system(administrator: Client, webapp: WebApp, supervisor: FakeSupervisor) -> None:
     page = text(administrator.get("/portal/system"))
     assert "4321" in page
     assert "nginx" in page
+    assert "TLS library of nginx</dt><dd>OpenSSL 3." in page
     assert "SQLite" in page
 
 

@@ -43,6 +43,32 @@ def test_it_does_not_lead_to_other_sites_after_signing_in(stranger: Client) -> N
     assert stranger.post("/portal/login", data)["Location"] == "/portal/"
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("/%2fevil.example", "/portal/%2fevil.example", "/portal/%2F%2Fevil.example", "/portal//evil.example"),
+        *("/portal/%5cevil.example", "/portal/\\evil.example", "/portal/%0d%0ax", "/portal/x%00", "/portal/\tx"),
+        *("/portal/../csp/x", "/portal/%2e%2e/csp/x", "/portal/./x", "/csp/x", "//evil.example", "/portalx", "/"),
+        *("/portal/log/" + "a" * 50_000 + "!", "/portal/log/" + "a/" * 20_000 + "!"),
+    ],
+    ids=lambda wanted: ascii(wanted[:30]),
+)
+def test_it_leads_to_pages_of_the_portal_only(stranger: Client, wanted: str) -> None:
+    get_user_model().objects.create_superuser("ada", "", "correct horse")
+    data = {"username": "ada", "password": "correct horse", "next": wanted}
+    assert stranger.post("/portal/login", data)["Location"] == "/portal/"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["/portal/", "/portal/webapps/7/edit", "/portal/log/stoa?app=%2Fa&x=//y", "/portal/namespaces/%25SYS/edit"],
+)
+def test_it_leads_back_to_the_page_that_was_asked_for(stranger: Client, wanted: str) -> None:
+    get_user_model().objects.create_superuser("ada", "", "correct horse")
+    data = {"username": "ada", "password": "correct horse", "next": wanted}
+    assert stranger.post("/portal/login", data)["Location"] == wanted
+
+
 def test_it_keeps_every_page_to_itself(stranger: Client, administrator: Client) -> None:
     for response in (stranger.get("/portal/login"), administrator.get("/portal/"), stranger.get("/portal/x")):
         policy = response["Content-Security-Policy"]

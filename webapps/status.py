@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from webapps.runtime.logs import escape
 from webapps.runtime.spec import State
 
 from . import control
@@ -100,7 +101,7 @@ class Overview:
         if not fact:
             return AppStatus(State.STARTING.value, "Saved; the supervisor takes it up in a moment.")
         if webapp.protocol == "files" and fact.get("state") != State.FAILED:
-            return AppStatus(State.FILES.value, str(fact.get("reason", "")))
+            return AppStatus(State.FILES.value, escape(str(fact.get("reason", ""))))
         return _from_fact(fact)
 
 
@@ -108,10 +109,11 @@ def _from_fact(fact: Mapping[str, Any]) -> AppStatus:
     state = str(fact.get("state", UNKNOWN))
     return AppStatus(
         state=state if state in [known.value for known in State] else UNKNOWN,
-        reason=str(fact.get("reason") or ""),
-        detail=str(fact.get("detail") or ""),
-        remedy=str(fact.get("remedy") or ""),
-        note=str(fact.get("note") or ""),
+        # Hosted code's words: nothing in them steers a terminal, or turns a page's text round.
+        reason=escape(str(fact.get("reason") or "")),
+        detail=escape(str(fact.get("detail") or "")),
+        remedy=escape(str(fact.get("remedy") or "")),
+        note=escape(str(fact.get("note") or "")),
         generation=int(fact.get("generation") or 0),
         failed_generation=int(fact.get("failed_generation") or 0),
         since=moment(fact.get("since")),

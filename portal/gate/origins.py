@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-#: A path of this origin: what a browser would take for another host is none.
-WAY_BACK = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+#: A path of this origin: what a browser, or an application that decodes it once more, would take for another host is
+#: none, and no path has a control character.
+WAY_BACK = re.compile(r"/(?![/\\]|%2f|%5c)(?:(?!%[01]|%7f)[\x21-\x3e\x40-\x7e])*(?:\?[\x21-\x7e]*)?", re.IGNORECASE)
 LONGEST_WAY = 2000
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving import Stoa
+from tests.waiting import wait_for
 
 VERSION = """
 import sys
@@ -76,3 +77,44 @@ def test_one_that_is_no_interpreter_is_named(stoa: Stoa) -> None:
 
     row = stoa.wait_for_state("/python/none", "failed")
     assert "the interpreter /bin/false cannot run" in row["reason"]
+
+
+def test_one_that_may_not_be_executed_says_so_and_is_tried_with_pauses(stoa: Stoa) -> None:
+    path = stoa.home / "no-python"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o644)
+    use(stoa, "NOEXEC", str(path))
+    directory = stoa.write("python/noexec", {"app.py": VERSION})
+
+    stoa.merge(
+        f'CreateApplication:Name=/python/noexec,NameSpace=NOEXEC,WSGIAppLocation="{directory}",WSGIAppName=app,'
+        "WSGICallable=application,AutheEnabled=64"
+    )
+
+    row = stoa.wait_for_state("/python/noexec", "failed")
+    assert "may not execute" in row["reason"] and "its mode is 0644" in row["reason"]
+    assert stoa.logged("messages").count("/python/noexec generation 1: did not start") == 1
+
+
+@pytest.mark.parametrize(("name", "content"), [("garbled", "\x7fELF"), ("lost", "#!/nowhere/python\n")])
+def test_one_that_cannot_be_started_is_tried_once_each_time(stoa: Stoa, name: str, content: str) -> None:
+    path = stoa.home / name
+    path.write_text(content)
+    path.chmod(0o755)
+    use(stoa, name.upper(), str(path))
+    directory = stoa.write(f"python/{name}", {"app.py": VERSION})
+
+    stoa.merge(
+        f'CreateApplication:Name=/python/{name},NameSpace={name.upper()},WSGIAppLocation="{directory}",WSGIAppName=app,'
+        "WSGICallable=application,AutheEnabled=64"
+    )
+
+    tries = f"cannot be started: [Errno {'8' if name == 'garbled' else '2'}]"
+    wait_for(lambda: sum(tries in line and str(path) in line for line in messages(stoa)) >= 3, 20)
+    at = [index for index, line in enumerate(messages(stoa)) if tries in line and str(path) in line]
+    seconds = [messages(stoa)[index][:23] for index in at[:3]]
+    assert len({second[:19] for second in seconds}) == 3, seconds
+
+
+def messages(stoa: Stoa) -> list[str]:
+    return stoa.logged("messages").splitlines()

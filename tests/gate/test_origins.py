@@ -57,6 +57,14 @@ DISGUISED = [
     "/" + "a" * LONGEST_WAY,
     "?next=//evil.example",
     "#//evil.example",
+    "/%2fevil.example",
+    "/%2F%2Fevil.example",
+    "/%5cevil.example",
+    "/%5C/evil.example",
+    "/a%0d%0aLocation:x",
+    "/a%00",
+    "/a%7f",
+    "/a%1b[2J?x",
 ]
 
 

@@ -89,6 +89,26 @@ def test_who_answers_nothing_is_answered_for(site: WorkerSite, client: Client, p
     site.wait_until_printed({"raises": "RuntimeError: on purpose\n", "silent": "without completing"}[path])
 
 
+def test_a_response_without_its_body_is_500_and_says_so(site: WorkerSite, client: Client) -> None:
+    reply = client.request("GET /bodiless")
+
+    assert (reply.status, reply.body) == (500, b"the application returned without a body for its response\n")
+    assert client.ended()
+    site.wait_until_printed("without completing its response")
+
+
+@pytest.mark.parametrize(("line", "status"), [("HEAD /bodiless", 200), ("GET /bodiless?204", 204)])
+def test_a_response_that_has_no_body_is_whole_without_one(client: Client, line: str, status: int) -> None:
+    assert client.request(line).status == status
+    assert client.request("GET /hello").body == b"hello"
+
+
+def test_an_exception_before_anything_was_sent_is_500(site: WorkerSite, client: Client) -> None:
+    assert client.request("GET /raises_started").status == 500
+    assert client.ended()
+    site.wait_until_printed("RuntimeError: on purpose, before the body")
+
+
 def test_one_that_wants_to_leave_ends_its_own_request_only(site: WorkerSite, client: Client) -> None:
     assert client.request("GET /exits").status == 500
     site.wait_until_printed("SystemExit: 3")
@@ -132,6 +152,7 @@ def test_early_hints_come_before_the_response(client: Client) -> None:
         ["Set-Cookie", "stoa_session=1"],
         ["set-cookie", " __Host-Stoa_x=1; Path=/"],
         ["SET-COOKIE", "__secure-STOA_x=1"],
+        ["Set-Cookie", "=stoa_x=1"],
         ["Connection", "close"],
         ["Transfer-Encoding", "chunked"],
     ],

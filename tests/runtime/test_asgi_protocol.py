@@ -284,7 +284,57 @@ def test_a_websocket_is_told_its_client_counted_and_guarded(site: WorkerSite, cl
     wait_for(lambda: site.gauge.ended == begun + 1, 10)
 
 
-def client_handshake() -> str:
-    lines = ["GET /ws HTTP/1.1", "Host: example.org", *FRONT, "Connection: Upgrade", "Upgrade: websocket"]
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("HTTP/1.1", "HTTP/1.0"),
+        ("Connection: Upgrade\r\n", ""),
+        ("Connection: Upgrade", "Connection: noupgrade"),
+        ("Upgrade: websocket", "Upgrade: websockets"),
+        ("GET ", "PUT "),
+        ("Sec-WebSocket-Version", "Content-Length: 0\r\nTransfer-Encoding: chunked\r\nSec-WebSocket-Version"),
+    ],
+)
+def test_what_is_no_opening_of_a_websocket_is_an_ordinary_request(client: Client, said: str, instead: str) -> None:
+    client.send(client_handshake("/hello").replace(said, instead, 1))
+
+    assert client.reply().status in (200, 400)
+
+
+def test_a_list_of_connection_options_may_have_the_upgrade(client: Client) -> None:
+    client.send(client_handshake().replace("Connection: ", "Connection: keep-alive\r\nConnection: foo, "))
+
+    assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101")
+
+
+def test_a_close_frame_arrives_although_the_client_goes_on_talking(site: WorkerSite, client: Client) -> None:
+    client.send(client_handshake("/talk"))
+    client.until(b"\r\n\r\n")
+    client.send(frame(b"hello"))
+    assert client.until(b"enough") == b"\x88\x08\x0f\xa0enough"
+    client.send(frame(b"\x0f\xa0", 0x88))
+    for _time in range(20):  # Nobody reads them, and yet none fails: the client has to find the end where it reads.
+        client.send(frame(b"x" * 60_000))
+
+    assert client.ended(within(10))
+
+
+def test_an_answer_arrives_although_the_client_goes_on_sending(client: Client) -> None:
+    client.send("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
+    assert client.reply().body == b"hello"
+    for _time in range(20):
+        client.send(b"x" * 60_000)
+
+    assert client.ended(within(10))
+
+
+def frame(data: bytes, first: int = 0x82) -> bytes:
+    """Return a client's frame, masked with nothing (RFC 6455, section 5.2)."""
+    length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return bytes([first]) + length + bytes(4) + data
+
+
+def client_handshake(path: str = "/ws") -> str:
+    lines = [f"GET {path} HTTP/1.1", "Host: example.org", *FRONT, "Connection: Upgrade", "Upgrade: websocket"]
     lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
     return "\r\n".join(lines) + "\r\n\r\n"

@@ -133,6 +133,14 @@ def test_one_that_cannot_be_started_is_said_and_tried_later(children: Children, 
     assert len(notes) == 2 and child.pause > 0
 
 
+def test_one_that_is_to_be_started_once_and_cannot_has_ended(children: Children, notes: list[str]) -> None:
+    started(children, argv=["/nowhere/at/all"], again=False)
+    children.start_due()
+
+    assert len(notes) == 1
+    assert not children.has("part") and children.due() == []
+
+
 def test_whom_it_has_started_is_told(children: Children, pids: list[tuple[str, int]]) -> None:
     child = started(children, "part")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import itertools
+import os
+import stat
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +25,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     static.mkdir()
     for name in ("index.html", "x.css", "a b.txt"):
         (static / name).write_text("a file")
+    os.mknod(static / "socket", stat.S_IFSOCK | 0o600)
     site = Site(root / "site", request.param)
     for number in range(1, 20):
         site.backend(number)
@@ -158,6 +161,13 @@ def test_what_is_no_file_is_behind_the_applications_guard(site: Site, gate: Gate
 
     assert refused == (404 if serve is ServeFiles.SECURED else DENIED)
     assert site.get(f"/serve{int(serve)}/static/{name}").seen["app"] == str(11 + serve)
+
+
+def test_a_socket_is_no_file_and_no_gate_that_does_not_answer(site: Site, gate: Gate) -> None:
+    assert site.get("/files/socket").status == 404
+    assert site.get("/app/static/socket").seen["app"] == "1"
+    gate.says = {"status": "500 Trouble"}
+    assert site.get("/files/socket").status == site.get("/app/static/socket").status == 503
 
 
 @pytest.mark.parametrize("status", ["401 No", "403 No"])

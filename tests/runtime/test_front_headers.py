@@ -122,6 +122,28 @@ def test_nothing_but_a_websocket_is_an_upgrade(site: Site, path: str, upgrade: s
     assert "upgrade" not in told
 
 
+@pytest.mark.parametrize("path", ["/wsgi/", "/asgi/"])
+@pytest.mark.parametrize(
+    ("version", "connection"),
+    [("1.0", "close, Upgrade"), ("1.1", "close"), ("1.1", "close, noupgrade"), ("1.1", "close, x-upgrade")],
+)
+def test_an_upgrade_is_one_of_http_1_1_that_the_connection_asks_for(
+    site: Site, path: str, version: str, connection: str
+) -> None:
+    lines = [f"GET {path} HTTP/{version}", "Host: a", f"Connection: {connection}", "Upgrade: websocket", "", ""]
+    told = site.raw("\r\n".join(lines).encode()).told
+
+    assert "upgrade" not in told and "upgrade" not in told.get("connection", "")
+
+
+@pytest.mark.parametrize("connection", ["Upgrade", "keep-alive, Upgrade", "upgrade,keep-alive", "a , upgrade , b"])
+def test_the_connection_may_have_other_options(site: Site, connection: str) -> None:
+    with site.connect() as sock:
+        lines = ["GET /asgi/ws HTTP/1.1", "Host: a", f"Connection: {connection}", "Upgrade: websocket", "", ""]
+        sock.sendall("\r\n".join(lines).encode())
+        assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
+
+
 HIDDEN = [
     *("X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Charset", "X-Accel-Buffering"),
     *(

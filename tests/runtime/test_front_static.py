@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -92,6 +93,7 @@ def _write(folder: Path, root: Path) -> None:
     (folder / "up").symlink_to(root)
     (folder / "passwd").symlink_to("/etc/passwd")
     os.mkfifo(folder / "fifo.txt")
+    os.mknod(folder / "socket.txt", stat.S_IFSOCK | 0o600)
 
 
 SERVED = [
@@ -141,6 +143,7 @@ NEVER = [
         "up/outside.txt",
         "passwd",
         "fifo.txt",
+        "socket.txt",
     ),
     # The same in other spellings.
     *(
@@ -196,6 +199,14 @@ def test_what_is_no_file_is_nowhere_in_files_only(site: Site, name: str) -> None
         assert answer.status in (400, 404), answer
         assert "never" not in answer.text
         assert "root:" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/folder/socket.txt", "/folder/fifo.txt"])
+def test_what_cannot_be_read_is_answered_with_stoas_page(site: Site, path: str) -> None:
+    answer = site.get(path, {"Accept": "text/html"})
+
+    assert answer.status == 404
+    assert "There is no application at this address" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ def sent(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         (b"Set-Cookie", b"stoa_session=1"),
         (b"set-cookie", b" __Host-Stoa_x=1; Path=/"),
         (b"SET-COOKIE", b"__secure-STOA_x=1"),
+        (b"Set-Cookie", b"=stoa_x=1"),
+        (b"Set-Cookie", b" = stoa_x=1"),
+        (b"Set-Cookie", b"\t=\t__Host-stoa_x=1"),
+        (b"Set-Cookie", b"stoa_x"),
     ],
 )
 def test_what_would_steer_the_front_is_left_out(header: tuple[bytes, bytes]) -> None:
@@ -46,5 +50,11 @@ def test_what_would_steer_the_front_is_left_out(header: tuple[bytes, bytes]) -> 
 
 
 def test_everything_else_goes_on_as_it_was() -> None:
-    headers = [(b"Set-Cookie", b"a=stoa_"), (b"Set-Cookie", b"b=\xff"), (b"X-Own", b"")]
+    headers = [
+        (b"Set-Cookie", b"a=stoa_"),
+        (b"Set-Cookie", b"b=\xff"),
+        (b"Set-Cookie", b"=a=1"),
+        (b"Set-Cookie", b"b==stoa_x"),
+        (b"X-Own", b""),
+    ]
     assert sent(headers) == headers

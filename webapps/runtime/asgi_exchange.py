@@ -49,9 +49,7 @@ class Exchange:
         try:
             await protocol.app(self.scope, self.receiver.receive, self.send)
             if not self.complete:
-                if not protocol._closed:
-                    protocol.log.error("the ASGI application returned without completing its response")
-                self._make_up()
+                self._fall_short()
         except CancelledError:
             self.keep = False  # The client has gone.
         except (Exception, SystemExit):  # Who calls sys.exit() ends his request, not those of others.
@@ -170,9 +168,20 @@ class Exchange:
         if message["status"] == 100:
             self.receiver.expect_continue = False
 
-    def _make_up(self) -> None:
-        """Answer 500 where nothing was, or cut off what has begun. A response that is complete stays so."""
+    def _fall_short(self) -> None:
+        """Answer for an application that has returned too early; a response that has no body is whole without one."""
+        if not self.protocol._closed:
+            self.protocol.log.error("the ASGI application returned without completing its response")
+        if self.head and self.bodiless:
+            self._write(b"")
+            self._end()
+        else:
+            self._make_up("the application returned without a body for its response\n")
+
+    def _make_up(self, why: str = "Internal Server Error") -> None:
+        """Answer 500 where nothing was sent, or cut off what has begun. A response that is complete stays so."""
         if not self.complete:
             self.keep = False
-        if not self.started and not self.protocol._closed:
-            self.protocol._send_error_response(500, "Internal Server Error")
+        if not self.complete and (self.head or not self.started) and not self.protocol._closed:
+            self.head, self.started = b"", True
+            self.protocol._send_error_response(500, why if self.request.method != "HEAD" else "")

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from gunicorn.asgi.parser import RFC9112_TARGET_INVALID, InvalidHeader
 
-from . import guard
+from . import asgi_framing, guard
 from .wsgi_headers import WrongHeader
 from .wsgi_request import CACHED, CONTROLS, TOKEN
 
@@ -102,6 +102,7 @@ def read(parser: Any, root_path: str, state: dict[str, Any]) -> Request | None:
     said = dict(headers)
     target, method = parser.path, parser.method
     version = VERSIONS.get(parser.http_version)
+    asgi_framing.check(said, parser.http_version, target)
     if b"" in said:
         # The C parser passes such a line on with no name (gunicorn_h1c 0.6.9; RFC 9112, section 5.2).
         raise InvalidHeader("a header line is folded")

@@ -91,7 +91,7 @@ class Children:
         return name in self.by_name and not self.by_name[name].stopped
 
     def start(self, child: Child) -> None:
-        """Start a child now; where that fails, later."""
+        """Start a child now; where that fails, later, unless it is to be started once: then it has ended."""
         child.started = time.monotonic()
         fds = self.room.descriptors(child.inherit)
         try:
@@ -99,7 +99,10 @@ class Children:
             self.room.started(child.name, child.process.pid)
         except (OSError, KeyError) as error:  # KeyError: its account has gone.
             self.room.note("error", f"{child.name} cannot be started: {error}")
-            self._again_later(child)
+            if child.again:
+                self._again_later(child)
+            else:
+                self._forget(child)
         finally:
             wire.close_all(fds.values())
 
@@ -152,11 +155,14 @@ class Children:
         """Note an end, and plan the next start."""
         child.process = None
         if not child.again:
-            if self.by_name.get(child.name) is child:
-                del self.by_name[child.name]
+            self._forget(child)
             return
         self.room.note("warning", f"{child.name} ended with status {status} and is started again")
         self._again_later(child)
+
+    def _forget(self, child: Child) -> None:
+        if self.by_name.get(child.name) is child:
+            del self.by_name[child.name]
 
     def _again_later(self, child: Child) -> None:
         if time.monotonic() - child.started > STEADY:

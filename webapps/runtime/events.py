@@ -10,6 +10,11 @@ ROOM = 3500
 PIPE_BUF = 4096
 
 
+def in_one_line(text: str) -> str:
+    """Return a text without line breaks: an exception's words are hosted code's, and no line of them is Stoa's."""
+    return " ⏎ ".join(line for line in text.splitlines() if line.strip())
+
+
 class Events:
     """The writing end of the log writer's pipe of events, and a way to the person at the terminal."""
 
@@ -26,21 +31,12 @@ class Events:
 
     def in_its_log(self, label: str, generation: int, text: str) -> None:
         """Write a line to WSGI.log alone."""
-        for line in text.splitlines():
-            self._write(
-                {
-                    "file": "WSGI",
-                    "label": label,
-                    "generation": generation,
-                    "stream": "stoa",
-                    "text": line[:ROOM],
-                }
-            )
+        event = {"file": "WSGI", "label": label, "generation": generation, "stream": "stoa"}
+        self._write({**event, "text": in_one_line(text)[:ROOM]})
 
     def say(self, text: str, level: str = "info") -> None:
         """Write a line to messages.log."""
-        for line in text.splitlines():
-            self._write({"file": "messages", "source": self.source, "level": level, "text": line[:ROOM]})
+        self._write({"file": "messages", "source": self.source, "level": level, "text": in_one_line(text)[:ROOM]})
 
     def tell(self, text: str, level: str = "info") -> None:
         """Write a line to messages.log, and tell the person at the terminal."""

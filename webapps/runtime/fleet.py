@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from . import edits, processes, wire
+from . import edits, interpreter, processes, wire
 from .apology import turn_away
 from .appfiles import last_change, problem_of
 from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, least, now_text
@@ -319,10 +319,8 @@ class Fleet:
 
     def _zygote_failed(self, place: Place) -> None:
         python, user = place
-        words = (
-            f"the interpreter {python} cannot run Stoa's zygote{f' as {user}' if user else ''}: "
-            "CPython 3.10 or later is needed, and messages.log has its words"
-        )
+        why = interpreter.problem(python, user) or "CPython 3.10 or later is needed, and messages.log has its words"
+        words = f"the interpreter {python} cannot run Stoa's zygote{f' as {user}' if user else ''}: {why}"
         for application in self.applications.values():
             if application.newcomer and application.newcomer.key.place == place:
                 for key in list(application.newcomer.workers):

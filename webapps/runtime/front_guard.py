@@ -30,7 +30,7 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 #: What guarded locations set and others read.
-DECLARED = ("stoa_id", "stoa_gate", "stoa_user", "stoa_groups", "stoa_why", "stoa_pass")
+DECLARED = ("stoa_id", "stoa_gate", "stoa_user", "stoa_groups", "stoa_why", "stoa_pass", "stoa_asked")
 #: An application does not answer: a worker of nginx that a reload has replaced may not know yet that it is gone.
 LOST = "error_page 502 = @stoa_lost;"
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -106,6 +106,14 @@ def own_locations() -> Iterator[str]:
         "error_page 500 502 503 504 =502 /-/pages/502$stoa_kind;",
     ]
     yield from block("location @stoa_lost", lost)
+    # nginx says 500 where the gate did not answer, and where a file is none that can be opened: a socket, say.
+    unserved = [
+        "error_page 503 /-/pages/gate$stoa_kind;",
+        *repeated(404),
+        "if ($stoa_asked = 200) { return 404; }",
+        "return 503;",
+    ]
+    yield from block("location @stoa_unserved", unserved)
     for path in ("/-/enter", "/-/leave"):
         own = [*_to_gate("Accept $http_accept", method="$request_method"), f"proxy_pass http://gate{path};", *_closed()]
         yield from block(f"location = {path}", own)
@@ -157,8 +165,9 @@ def guard_files(route: Route) -> list[str]:
         return []
     return [
         "auth_request /-/gate/files;",
+        "auth_request_set $stoa_asked $upstream_status;",
         "error_page 401 =404 /-/pages/404$stoa_kind;",
-        "error_page 500 =503 /-/pages/gate$stoa_kind;",
+        "error_page 500 = @stoa_unserved;",
     ]
 
 

@@ -96,7 +96,13 @@ map $request $stoa_host {{
 }}
 map $stoa_host $stoa_port {{ default $stoa_default_port; "~:(?<stoa_given_port>[0-9]+)$" $stoa_given_port; }}
 map $stoa_scheme $stoa_default_port {{ default 80; https 443; }}
-map $http_upgrade $stoa_upgrade {{ default ""; "~*^websocket$" websocket; }}
+# An upgrade is one over HTTP/1.1 that its connection asks for too (RFC 9110, section 7.8); most requests ask for none.
+map $http_upgrade $stoa_websocket {{ default ""; "~*^websocket$" "$server_protocol $http_connection"; }}
+map $stoa_websocket $stoa_upgrade {{
+    default "";
+    "" "";
+    "~*^HTTP/1\\.1 (?:.*[,\\t ])?upgrade(?:[,\\t ].*)?$" websocket;
+}}
 map $stoa_upgrade $stoa_connection {{ default ""; websocket upgrade; }}
 
 proxy_http_version 1.1;

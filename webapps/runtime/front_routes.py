@@ -189,15 +189,16 @@ def _files_only(route: Route) -> Iterator[str]:
     if mount(route):
         redirected = f"return 308 {route.name}/$is_args$args;"
         yield from block(f"location = {_place(route)}", [*_matched(route), redirected])
+    secured = route.files.serve is ServeFiles.SECURED and not route.open
     lines = [
         *_served(route),
         'if ($stoa_file = "") { return 404; }',
         "index index.html;",
-        "error_page 403 404 =404 /-/pages/404$stoa_kind;",
+        # 500 is for what cannot be opened, a socket, say.
+        f"error_page 403 404{'' if secured else ' 500'} =404 /-/pages/404$stoa_kind;",
         *repeated(400, 405),
         *(["error_page 301 = @stoa_directory;"] if _place(route) != mount(route) else []),
     ]
-    secured = route.files.serve is ServeFiles.SECURED and not route.open
     if secured:
         # Its name is the one page where somebody can say who he is: the way to every file.
         yield from block(f"location = {_place(route)}/", [*_matched(route), *guard(route), *_index(route)])

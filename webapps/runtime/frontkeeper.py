@@ -129,6 +129,7 @@ class FrontKeeper:
     def _settings(self) -> FrontSettings:
         serving = self.serving
         binary = find_nginx(serving.nginx)
+        self.loop.call(lambda: self.events.say(f"the front is {binary.described}"))
         return FrontSettings(
             run_dir=serving.run_dir,
             static_dir=Path(serving.static_dir),

@@ -6,10 +6,12 @@ Runs inside the application's process under any CPython from 3.10, so it imports
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 COOKIE_PREFIX = "stoa_"
+STOAS = re.compile(rf"[\s=]*(?:__(?:host|secure)-)?{COOKIE_PREFIX}", re.IGNORECASE)
 UNBUFFERED = ("X-Accel-Buffering", "no")
 UNBUFFERED_BYTES = (b"X-Accel-Buffering", b"no")
 
@@ -87,8 +89,11 @@ def steers(name: str) -> bool:
 
 
 def is_stoas(cookie: str) -> bool:
-    """Say whether a Set-Cookie is for a cookie of Stoa's."""
-    return cookie.lstrip().lower().startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
+    """Say whether a Set-Cookie is for a cookie of Stoa's, or for one without a name, which browsers send as any other.
+
+    Of ``=stoa_x=1`` a browser makes a cookie whose value alone is sent: ``stoa_x=1`` (RFC 6265bis, section 5.7).
+    """
+    return bool(STOAS.match(cookie))
 
 
 def websocket(application: Callable[..., Awaitable[None]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:

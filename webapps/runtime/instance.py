@@ -18,6 +18,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from gunicorn.asgi import lifespan as gunicorn_lifespan
+from gunicorn.asgi.websocket import WebSocketProtocol
 from gunicorn.config import Chdir, Config
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
@@ -31,6 +33,7 @@ from . import (
     guard,
     hanging,
     health,
+    lifespan,
     loader,
     native,
     seclusion,
@@ -143,6 +146,8 @@ class AsgiWorker(_SaysReady, ASGIWorker):  # type: ignore[misc]
 
 
 gasgi.ASGIProtocol = AsgiProtocol
+gunicorn_lifespan.LifespanManager = lifespan.Lifespan
+WebSocketProtocol._unmask = websockets.unmask
 Chdir.default = "/"
 WORKERS = {Protocol.WSGI: WsgiWorker, Protocol.ASGI: AsgiWorker}
 

