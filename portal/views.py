@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from . import database
+from . import database, hashing
 
 __all__ = ["SignIn", "SignOut", "bad_request", "csrf_failure", "forbidden", "not_found", "server_error"]
 
@@ -20,6 +22,14 @@ class SignIn(LoginView):
 
     template_name = "portal/login.html"
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Check the password; where too many are being checked, keep the name and say when to come again."""
+        try:
+            return super().post(request, *args, **kwargs)
+        except hashing.Busy as busy:
+            asked = AuthenticationForm(request, initial=hashing.typed(request))
+            return busy.answer(self.render_to_response(self.get_context_data(form=asked, busy=busy)))
 
 
 class SignOut(LogoutView):
