@@ -14,6 +14,7 @@ from typing import Any
 from django.contrib.auth.hashers import make_password, verify_password
 
 from webapps.runtime import seclusion
+from webapps.runtime.nowait import Outlet
 
 
 def verify(password: str, encoded: str) -> tuple[bool, bool]:
@@ -37,6 +38,7 @@ def serve(lines: Any, answers: Any) -> None:
 def main() -> None:
     """Answer until nobody can ask any more."""
     seclusion.seclude()
+    sys.stderr = Outlet(2)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     os.nice(5)  # Pages go first.
     serve(sys.stdin, sys.stdout)

@@ -15,6 +15,7 @@ from typing import Any
 
 from portal.beside import Beside, Room, of_module
 from webapps.runtime import seclusion
+from webapps.runtime.nowait import Outlet
 
 #: How many checks may wait, in all and from one address; whoever comes then is asked to come again.
 MOST = 12
@@ -93,6 +94,7 @@ def checked_by_django(user: str, password: str, address: str) -> Checked:
 def main() -> None:
     """Set Django up and answer until nobody can ask any more."""
     seclusion.seclude()
+    sys.stderr = Outlet(2)
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")

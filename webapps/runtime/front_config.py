@@ -149,7 +149,7 @@ def _main(settings: FrontSettings) -> Iterator[str]:
         yield "user root;"
     yield "daemon off;"
     yield "pid front/nginx.pid;"
-    yield "error_log stderr warn;"
+    yield "error_log stderr error;"
     yield f"worker_processes {int(settings.workers)};"
     yield "pcre_jit on;"  # A request meets half a dozen patterns: 2.4 of 22 µs.
     # WebSockets and long downloads live on in the worker that a reload has replaced, but not for ever.

@@ -38,6 +38,7 @@ from .loglink import LogLink
 
 SOCKET = "keeper.sock"
 EVENTS = "events"
+INSTALLER = "install:"
 GRACE = 15.0
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -134,6 +135,7 @@ class Keeper:
             self._start_log()
         if self.parting:
             self.parting.end_due(time.monotonic())
+        self.log.give_up_due(time.monotonic())
         self.children.start_due()
 
     def _start_log(self, predecessor: int = 0) -> None:
@@ -141,7 +143,7 @@ class Keeper:
 
     def _pause(self) -> float | None:
         waiting = self.children.due() + ([self.log.due] if self.log.process is None else [])
-        waiting += self.parting.due() if self.parting else []
+        waiting += self.log.patience() + (self.parting.due() if self.parting else [])
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _descriptors(self, keys: Iterable[str]) -> dict[str, int]:
@@ -153,8 +155,13 @@ class Keeper:
         return key == EVENTS or key in self.held
 
     def _output(self, name: str) -> int:
-        """Make a pipe for a child's output that the log writer reads; return its writing end."""
+        """Make a pipe for a child's output that the log writer reads; return its writing end.
+
+        What nginx cannot write at once is lost (ngx_log.c), and so is what Stoa's own processes cannot (``nowait``):
+        while nobody reads, no request waits. An installer answers nobody, and may.
+        """
         reading, writing = os.pipe()
+        os.set_blocking(writing, name.startswith(INSTALLER))
         key = f"{PIPE}{name}:{reading}:{time.monotonic_ns()}"
         self._hold(key, {"file": "messages", "source": name.partition(":")[0]}, [reading])
         return writing

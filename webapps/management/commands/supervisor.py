@@ -10,6 +10,7 @@ from django.db import close_old_connections
 
 from webapps import specs
 from webapps.models import WebApp
+from webapps.runtime import nowait
 from webapps.runtime.events import Events
 from webapps.runtime.frontkeeper import FrontKeeper
 from webapps.runtime.keeperlink import KeeperLink
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
+        nowait.become()
         home = settings.STOA_HOME
         loop = Loop()
         keeper = KeeperLink(home / "run")
