@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Run Stoa's commands; each makes the database if it is absent."""
+"""Run Stoa's commands; each makes the database if it is absent, but those that only read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from webapps.runtime import seclusion
 WITHOUT_DATABASE = frozenset(
     {"migrate", "makemigrations", "test", "check", "help", "version", "startapp", "diffsettings", "serve"}
 )
+#: Commands that make nothing where there is no database.
+READING = frozenset({"status", "locks"})
+#: What goes on without its database until that is back.
+PATIENT = "supervisor"
 
 
 def main() -> None:
@@ -22,7 +26,7 @@ def main() -> None:
     if command == "serve":
         _take_home(sys.argv[2:])
     if command not in WITHOUT_DATABASE and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
-        _prepare()
+        _prepare(command)
     _run(sys.argv)
 
 
@@ -49,16 +53,17 @@ def _take_home(arguments: list[str]) -> None:
             os.environ["STOA_HOME"] = arguments[index + 1]
 
 
-def _prepare() -> None:
+def _prepare(command: str) -> None:
     import django
 
-    from portal import database
-
     django.setup()
+    from portal import database  # It knows the models.
+
     try:
-        database.ensure()
+        database.ensure(reading=command in READING)
     except database.Unusable as error:
-        sys.exit(f"Stoa: {error}")
+        if command != PATIENT:
+            sys.exit(f"Stoa: {error}")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,9 @@ def _database() -> dict[str, Any]:
     """Return the database; a DATABASE_URL that is not understood gives none, and a check that says so."""
     url = os.environ.get("DATABASE_URL")
     if not url:
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": STOA_HOME / "db.sqlite3", "CONN_MAX_AGE": 60}
+        # Whoever finds no database makes none (https://www.sqlite.org/uri.html): portal.database does.
+        name = f"{(STOA_HOME / 'db.sqlite3').as_uri()}?mode=rw"
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "CONN_MAX_AGE": 60}
     try:
         return dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     except ValueError:

@@ -126,6 +126,7 @@ class Application:
     note: str = ""
     renew_at: float = 0.0
     asleep: Key | None = None
+    slept: AppSpec | None = None
     called: bool = False
     state: State = State.STARTING
     since: str = ""

@@ -181,18 +181,18 @@ class Fleet:
 
     def _sleep(self, application: Application) -> None:
         """Let what runs leave, and wait for the next connection."""
-        instance, key = application.current, application.wish_key
-        if key is None:
+        instance, key, spec = application.current, application.wish_key, application.wish
+        if key is None or spec is None:
             return
         self.forget_sleep(application)
-        self.keeper.hold(f"asleep:{application.id}", {"key": asdict(key), "label": application.label})
+        noted = {"key": asdict(key), "label": application.label, "spec": spec.to_dict()}
+        self.keeper.hold(f"asleep:{application.id}", noted)
         self.watch_sleeper(application, key)
         if instance:
             application.current, application.note = None, ""
             seconds = instance.spec.limits.sleep_after
-            self.events.of_application(
-                application.label, instance.key.revision, f"falls asleep: no request for {seconds} s"
-            )
+            text = f"falls asleep: no request for {seconds} s"
+            self.events.of_application(application.label, instance.key.revision, text)
             self.leave(application, instance, signal.SIGTERM)
 
     def watch_sleeper(self, application: Application, key: Key) -> None:

@@ -26,6 +26,7 @@ from .keeperlink import KeeperLink
 from .loop import Loop
 from .owners import own
 from .plan import Key
+from .rows import NotOurs, check_not_gone
 from .spec import AppSpec, Protocol, Route, State
 
 TICK = 1.0
@@ -107,6 +108,9 @@ class Supervisor:
     def tick(self) -> None:
         """Read the wishes if they changed, take the steps, tell the front."""
         self._read_wishes()
+        if self.counter is None:
+            self._go_on_as_it_was()
+            return
         self._wish()
         self.fleet.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
         self.fleet.tick(self.front.routed)
@@ -118,21 +122,41 @@ class Supervisor:
 
     # Wishes
 
+    def _go_on_as_it_was(self) -> None:
+        """Until the rows can be read for the first time, keep up what runs, and leave all else alone."""
+        for application in self.fleet.applications.values():
+            current = application.current
+            if current and application.wish is None:
+                application.wish, application.wish_key = current.spec, current.key
+            elif application.wish is None:  # Asleep, or between two tries: then its socket stays, and who comes waits.
+                application.wish, application.wish_key = application.slept, application.asleep or Key(0, "")
+                application.waiting = self.trouble
+        self.fleet.tick(self.front.routed)
+
     def _read_wishes(self) -> None:
         """Read the rows where the counter has moved; where the database does not answer, what was wished stays."""
         try:
             counter = self.wishes.counter()
             if counter == self.counter:
+                self._well()
                 return
-            self.specs = {spec.id: spec for spec in self.wishes.specs()}
-            self.defaults = self.wishes.namespace_defaults()
+            specs = {spec.id: spec for spec in self.wishes.specs()}
+            counted = self.counter is None or counter > self.counter
+            check_not_gone(len(self.specs), len(specs), counted=counted)
+            self.specs, self.defaults = specs, self.wishes.namespace_defaults()
             self.counter = counter
         except Exception as error:
-            if not self.trouble:
-                self.events.say(f"the database does not answer: {error}", "error")
-            self.trouble = f"the database does not answer: {error}"
+            words = str(error) if isinstance(error, NotOurs) else f"the database does not answer: {error}"
+            if words != self.trouble:
+                self.events.say(words, "error")
+            self.trouble = words
             return
-        self.trouble = ""
+        self._well()
+
+    def _well(self) -> None:
+        if self.trouble:
+            self.trouble = ""
+            self.events.say("the database is back")
 
     def _wish(self) -> None:
         self.pythons.clear()
