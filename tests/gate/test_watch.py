@@ -212,4 +212,5 @@ def test_doors_that_have_gone_uncounted_are_kept(database: Database) -> None:
     assert watch.fresh and watch.fresh.doors == DOORS and watch.trouble
     database.counter += 1  # Somebody has deleted the last one.
     watch.look()
-    assert watch.fresh and watch.fresh.doors == {} and not watch.trouble
+    assert watch.snapshot is not None
+    assert watch.snapshot.doors == {} and not watch.trouble

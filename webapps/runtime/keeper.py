@@ -34,6 +34,7 @@ from typing import Any
 from . import cgroups, processes, seclusion, takeover, wire
 from .children import Child, Children, Room
 from .held import CHILD, PIPE, Held
+from .listening import Listening
 from .loglink import LogLink
 
 SOCKET = "keeper.sock"
@@ -77,15 +78,15 @@ class Keeper:
     def serve(self) -> int:
         """Work until told to stop; return the exit status."""
         self._catch_signals()
-        server = wire.listen(self.run_dir / SOCKET)
-        self.selector.register(server, selectors.EVENT_READ, self._accept)
+        self.server = Listening(self.run_dir / SOCKET)
+        self.selector.register(self.server.sock, selectors.EVENT_READ, self._accept)
         self._take_over()
         while not self.stopping:
             self._start_due()
             for key, _events in self.selector.select(self._pause()):
                 key.data(key.fileobj)
             self._reap()
-        server.close()
+        self.server.sock.close()
         self._stop_all()
         return self.exit_status
 
@@ -136,7 +137,16 @@ class Keeper:
         if self.parting:
             self.parting.end_due(time.monotonic())
         self.log.give_up_due(time.monotonic())
+        self._mend()
         self.children.start_due()
+
+    def _mend(self) -> None:
+        """Be there for the children that are about to start, where the socket's file was removed."""
+        if before := self.server.mended():
+            self.selector.unregister(before)
+            before.close()
+            self.selector.register(self.server.sock, selectors.EVENT_READ, self._accept)
+            self._note("warning", f"{self.server.path} had gone and is there again")
 
     def _start_log(self, predecessor: int = 0) -> None:
         self.log.start(self.held, self.environment, self._drop, predecessor)

@@ -23,6 +23,7 @@ from .events import Events
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
 from .keeperlink import KeeperLink
+from .listening import Listening
 from .loop import Loop
 from .owners import own
 from .plan import Key
@@ -87,17 +88,26 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         Adoption(self.fleet, self.keeper.everything()).take_over()
-        server = wire.listen(self.run_dir / control.SOCKET)
-        self.loop.watch(server, self._accept)
+        server = Listening(self.run_dir / control.SOCKET)
+        self.loop.watch(server.sock, self._accept)
         self.loop.watch(self.keeper.sock, self._keeper_gone)
         self.events.say(f"supervisor {os.getpid()} runs")
         while not self.stopping:
             self.tick()
+            self._mend(server)
             self.loop.wait(self.front.seconds_until_due(DEBUG_TICK if self.fleet.edited_now else TICK))
 
     def _stop(self, _number: int, _frame: Any) -> None:
         self.stopping = True
         self.loop.wake()
+
+    def _mend(self, server: Listening) -> None:
+        """Be there again for who asks, where the socket's file was removed."""
+        if before := server.mended():
+            self.loop.unwatch(before)
+            before.close()
+            self.loop.watch(server.sock, self._accept)
+            self.events.say(f"{server.path} had gone and is there again", "warning")
 
     def _keeper_gone(self, sock: socket.socket) -> None:
         """Leave when the keeper does: the next start takes over."""

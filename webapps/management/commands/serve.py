@@ -32,6 +32,8 @@ DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "ru
 USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
+# A process that shows no sign of life for so long (seconds) is killed and started again: one that was stopped.
+PORTAL_HANGS, GATE_HANGS = 30, 20
 # The keeper that is replaced is gone after so many seconds.
 KEEPER_ENDS = 5.0
 # More than can wait for a password to be checked (portal.gate.passwords.MOST): the others are never kept waiting.
@@ -272,7 +274,7 @@ class Command(BaseCommand):
             "--threads",
             str(PORTAL_THREADS),
             "--timeout",
-            "120",
+            str(PORTAL_HANGS),
             "--keep-alive",
             "75",
         )
@@ -280,7 +282,7 @@ class Command(BaseCommand):
 
     def _gate(self, serving: Serving) -> dict[str, Any]:
         names = "" if serving.apps_url else ",".join(serving.names)
-        words = ("-k", "webapps.runtime.worker.OwnWorker", "--threads", str(GATE_THREADS), "--timeout", "60")
+        words = ("-k", "webapps.runtime.worker.OwnWorker", "--threads", str(GATE_THREADS), "--timeout", str(GATE_HANGS))
         return self._gunicorn("gate", "portal.gate.service:serving()", words, self._public(serving, STOA_NAMES=names))
 
     def _public(self, serving: Serving, **more: str) -> dict[str, str]:
