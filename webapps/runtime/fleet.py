@@ -145,16 +145,17 @@ class Fleet:
         application.listener = listener
 
     def _mend_socket(self, application: Application) -> None:
-        """Bind anew where the application has shut its socket down; its processes have the old one, and end."""
-        if application.listener is None or not wire.is_shut(application.listener):
+        """Bind anew where its socket was shut down, or the file removed; its processes have the old one, and end."""
+        listener = application.listener
+        if listener is None or (self.socket_path(application.id).exists() and not wire.is_shut(listener)):
             return
         revision = application.wish.revision if application.wish else 0
-        self.events.of_application(application.label, revision, "has shut its listening socket down: it gets another")
+        words = "its listening socket was shut down or removed: it gets another"
+        self.events.of_application(application.label, revision, words)
         self._unbind(application)
         self._bind(application)
-        for instance in (application.current, application.newcomer):
-            if instance:
-                self.crew.kill(instance)
+        for instance in filter(None, (application.current, application.newcomer)):
+            self.crew.kill(instance)
 
     def socket_path(self, app_id: int) -> Path:
         """Return where an application's socket is."""
