@@ -150,8 +150,7 @@ class Fleet:
         if listener is None or (self.socket_path(application.id).exists() and not wire.is_shut(listener)):
             return
         revision = application.wish.revision if application.wish else 0
-        words = "its listening socket was shut down or removed: it gets another"
-        self.events.of_application(application.label, revision, words)
+        self.events.of_application(application.label, revision, "its listening socket has gone: it gets another")
         self._unbind(application)
         self._bind(application)
         for instance in filter(None, (application.current, application.newcomer)):
