@@ -25,6 +25,8 @@ def main() -> None:
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "help")
     if command == "serve":
         _take_home(sys.argv[2:])
+    if command == "migrate":
+        _make_file()
     if command not in WITHOUT_DATABASE and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
         _prepare(command)
     _run(sys.argv)
@@ -51,6 +53,20 @@ def _take_home(arguments: list[str]) -> None:
             os.environ["STOA_HOME"] = argument.partition("=")[2]
         elif argument == "--home" and index + 1 < len(arguments):
             os.environ["STOA_HOME"] = arguments[index + 1]
+
+
+def _make_file() -> None:
+    """Make the file that is migrated, unless this home has had another one."""
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    from webapps import identity
+
+    if words := identity.problem(settings.STOA_HOME):
+        sys.exit(f"Stoa: {words}")
+    identity.make()
 
 
 def _prepare(command: str) -> None:

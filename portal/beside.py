@@ -11,6 +11,7 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapps.runtime import processes
+
+#: How long (seconds) it may take until the first answer.
+STARTS = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Beside:
         self.turn = threading.Lock()
         self.count = threading.Lock()
         self.waiting: Counter[str] = Counter()
+        self.owed, self.starts_until = 0, 0.0
 
     @contextmanager
     def place(self, address: str) -> Iterator[bool]:
@@ -63,27 +68,41 @@ class Beside:
         """Return the answer, None where the process ended or hangs: it is ended then."""
         with self.turn:
             said = self._said(json.dumps(request).encode() + b"\n")
-            if not said.endswith(b"\n"):
-                self.stop()  # It has ended, perhaps within a line.
+            if said is None and time.monotonic() < self.starts_until:
+                return None  # It starts on a busy machine: killed for that, it would never come to an answer.
+            if not said or not said.endswith(b"\n"):
+                self.stop()  # It hangs, or has ended, perhaps within a line.
                 return None
+        self.starts_until = 0.0
         answer: dict[str, Any] = json.loads(said)
         return answer
 
-    def _said(self, line: bytes) -> bytes:
+    def _said(self, line: bytes) -> bytes | None:
+        """Put a question, and return its answer: the last one of those that are owed. None: none came in time."""
         process = self._running()
         assert process.stdin and process.stdout
+        until = time.monotonic() + self.room.patience
         try:
             process.stdin.write(line)
-            process.stdin.flush()
-            came, _, _ = select.select([process.stdout], [], [], self.room.patience)
-            return process.stdout.readline() if came else b""
+            self.owed += 1
+            said = b"\n"
+            while self.owed and said.endswith(b"\n"):
+                if not select.select([process.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+                    return None
+                said = process.stdout.readline()
+                self.owed -= 1
         except OSError:
             return b""
+        return said
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None:
             self.stop()
-            self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+            # Without a buffer: what is in one, select(2) does not see.
+            self.process = subprocess.Popen(  # noqa: S603
+                self.argv, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            self.owed, self.starts_until = 0, time.monotonic() + STARTS
         return self.process
 
     def stop(self) -> None:
