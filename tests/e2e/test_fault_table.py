@@ -119,6 +119,9 @@ def named(name: str) -> Callable[[Stoa], int]:
 
 
 def zygote(stoa: Stoa) -> int:
+    """Return one; a start has it be there."""
+    if not any(name.startswith("zygote:") for name in stoa.children()):
+        stoa.command("webapp", "reload", "/table/asgi")
     return next(pid for name, pid in stoa.children().items() if name.startswith("zygote:"))
 
 
@@ -128,8 +131,14 @@ def worker_of(name: str) -> Callable[[Stoa], int]:
 
 
 def passwords(stoa: Stoa) -> int:
-    """Return the process that hashes for the gate; the load has had it started."""
-    return next(pid for pid in processes.below(stoa.children()["gate"]) if "passwords" in describe(pid))
+    """Return the process that hashes for the gate; a wrong password has it be there."""
+    wrong = {"Authorization": "Basic " + base64.b64encode(b"nobody:x").decode()}
+    stoa.get("/table/guarded/", headers=wrong)
+
+    def found() -> int:
+        return next((pid for pid in processes.below(stoa.children()["gate"]) if "passwords" in describe(pid)), 0)
+
+    return wait_for(found, 30)
 
 
 VICTIMS: dict[str, Callable[[Stoa], int]] = {
@@ -224,6 +233,9 @@ def another(home: Path) -> None:
         rows.execute("DELETE FROM webapps_webapp")
 
 
+#: A password is looked at anew each minute, by a process that goes after all others and, on a machine that is as busy as
+#: this load makes it, may not come to it within the twelve seconds that somebody waits (portal.gate.passwords).
+MINUTELY = 3
 NOTHING: Mapping[str, int] = {}
 FRONT = dict.fromkeys(ASKED, 3)
 #: An answer of the portal needs the database, and so does one of the gate whose password was not looked at lately.
@@ -288,6 +300,7 @@ def test_what_a_fault_costs(stoa: Stoa, table: list[str], name: str, tmp_path: P
         for client in clients:
             client.join(within(130))
     table.append(row(name, clients, sum(client.good for client in clients) - sum(goods)))
+    bound = {"guarded": MINUTELY, **bound}
     lost = {client.name: client.lost for client in clients if len(client.lost) > bound.get(client.name, 0)}
     assert not lost, (lost, stoa.log("messages"))
 
