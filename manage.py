@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Run Stoa's commands; each makes the database if it is absent."""
+"""Run Stoa's commands; each makes the database if it is absent, but those that only read."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ WITHOUT_DATABASE = frozenset(
         "dependencies",
     }
 )
+#: Commands that make nothing where there is no database.
+READING = frozenset({"status", "locks"})
+#: What goes on without its database until that is back.
+PATIENT = "supervisor"
 
 
 def main() -> None:
@@ -34,8 +38,10 @@ def main() -> None:
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "help")
     if command == "serve":
         _take_home(sys.argv[2:])
+    if command == "migrate":
+        _make_file()
     if command not in WITHOUT_DATABASE and not {"--help", "-h", "--version"} & set(sys.argv[1:]):
-        _prepare()
+        _prepare(command)
     _run(sys.argv)
 
 
@@ -83,16 +89,31 @@ def _take_home(arguments: list[str]) -> None:
             os.environ["STOA_HOME"] = arguments[index + 1]
 
 
-def _prepare() -> None:
+def _make_file() -> None:
+    """Make the file that is migrated, unless this home has had another one."""
     import django
 
-    from portal import database
+    django.setup()
+    from django.conf import settings
+
+    from webapps import identity
+
+    if words := identity.problem(settings.STOA_HOME):
+        sys.exit(f"Stoa: {words}")
+    identity.make()
+
+
+def _prepare(command: str) -> None:
+    import django
 
     django.setup()
+    from portal import database  # It knows the models.
+
     try:
-        database.ensure()
+        database.ensure(reading=command in READING)
     except database.Unusable as error:
-        sys.exit(f"Stoa: {error}")
+        if command != PATIENT:
+            sys.exit(f"Stoa: {error}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib
-import os
 import pkgutil
 from collections.abc import Iterator
 
@@ -14,22 +13,27 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection
 
+from webapps import identity
+
 
 class Unusable(Exception):
     """The database or STOA_HOME cannot be used; the message names the cause and the remedy."""
 
 
-def ensure() -> None:
+def ensure(*, reading: bool = False) -> None:
     """Apply the migrations that are missing; two processes may ask at once. Raises Unusable.
+
+    Where there is no database one is made, but not for who is only ``reading``, nor where this home has had one.
 
     What is applied is compared with the files by name, because building Django's graph of migrations
     would cost every command a tenth of a second.
     """
     if connection.vendor == "unknown":
         raise Unusable("DATABASE_URL is not understood; write postgresql://user:password@host/name, or unset it.")
+    _check_there(reading=reading)
     try:
         settings.STOA_HOME.mkdir(mode=0o711, parents=True, exist_ok=True)
-        _make_private()
+        identity.make()
         # Even the first look is taken alone: two that turn a new SQLite file to WAL at once do not wait for
         # each other, one of them is told that it is locked (https://www.sqlite.org/wal.html, section 9).
         with _lock():
@@ -46,6 +50,10 @@ def ensure() -> None:
 
 def trouble(error: OperationalError) -> tuple[str, str]:
     """Say what is wrong with the database while Stoa runs, and what to do; nothing of what it said is repeated."""
+    if "unable to open" in str(error):
+        return "The database is missing, or cannot be opened", "Put it back: what is served goes on meanwhile."
+    if "no such table" in str(error):
+        return "The database was emptied", "Put it back: what is served goes on meanwhile."
     if "full" in str(error):
         return "The database cannot be written: the disk is full", "Make room, then try again."
     if "locked" in str(error):
@@ -55,15 +63,13 @@ def trouble(error: OperationalError) -> tuple[str, str]:
     return "The database does not answer", "Look whether it runs, then try again."
 
 
-def _make_private() -> None:
-    """Make the SQLite file readable for its owner alone, before anything is written to it."""
-    name = str(connection.settings_dict["NAME"])
-    if connection.vendor == "sqlite" and os.path.isabs(name):
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
+def _check_there(*, reading: bool) -> None:
+    """Raise Unusable where there is no database and none may be made."""
+    if words := identity.problem(settings.STOA_HOME):
+        raise Unusable(words)
+    path = identity.file()
+    if reading and path and not path.exists():
+        raise Unusable(f"there is no database {path} yet; script/serve makes it.")
 
 
 def _missing() -> set[tuple[str, str]]:

@@ -22,6 +22,7 @@ from webapps.choices import Authentication, methods
 from webapps.models import Options, SignIn, WebApp
 from webapps.security import LONGEST
 
+from . import hashing
 from .middleware import CONTENT_SECURITY_POLICY
 
 SIGN_IN, PASSED = "stoa_sign_in", "stoa_passed"
@@ -55,9 +56,15 @@ def enter(request: HttpRequest) -> HttpResponse:
 
 
 def _page(
-    request: HttpRequest, ticket: Ticket, webapp: WebApp, form: AuthenticationForm, *, once_more: bool = False
+    request: HttpRequest,
+    ticket: Ticket,
+    webapp: WebApp,
+    form: AuthenticationForm,
+    *,
+    once_more: bool = False,
+    busy: hashing.Busy | None = None,
 ) -> HttpResponse:
-    context = {"webapp": webapp, "form": form, "origin": ticket.origin, "once_more": once_more}
+    context = {"webapp": webapp, "form": form, "origin": ticket.origin, "once_more": once_more, "busy": busy}
     page = render(request, "portal/enter.html", context, status=403 if once_more else 200)
     # A browser counts the redirect after a form as part of it (CSP 3, form-action).
     page["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace(
@@ -70,10 +77,15 @@ def _signed_in(request: HttpRequest, ticket: Ticket, webapp: WebApp, in_force: i
     """Check the password; where others may share the sign-in, the portal remembers it."""
     if webapp.csrf_token and _refused_form(request):
         # A sign-in in another tab has given the session another token: this page is asked for anew.
-        asked = AuthenticationForm(request, initial={"username": request.POST.get("username", "")[:150]})
+        asked = AuthenticationForm(request, initial=hashing.typed(request))
         return _page(request, ticket, webapp, asked, once_more=True)
     form = AuthenticationForm(request, request.POST)
-    if not form.is_valid():
+    try:
+        valid = form.is_valid()
+    except hashing.Busy as busy:
+        asked = AuthenticationForm(request, initial=hashing.typed(request))
+        return busy.answer(_page(request, ticket, webapp, asked, busy=busy))
+    if not valid:
         return _page(request, ticket, webapp, form)
     user = form.get_user()
     if in_force & Authentication.LOGIN_COOKIE:

@@ -101,7 +101,9 @@ def _database() -> dict[str, Any]:
     """Return the database; a DATABASE_URL that is not understood gives none, and a check that says so."""
     url = os.environ.get("DATABASE_URL")
     if not url:
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": STOA_HOME / "db.sqlite3", "CONN_MAX_AGE": 60}
+        # Whoever finds no database makes none (https://www.sqlite.org/uri.html): portal.database does.
+        name = f"{(STOA_HOME / 'db.sqlite3').as_uri()}?mode=rw"
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "CONN_MAX_AGE": 60}
     try:
         return dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     except ValueError:
@@ -130,7 +132,7 @@ CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
 CRISPY_TEMPLATE_PACK = "bootstrap5"
 CRISPY_FAIL_SILENTLY = False
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "portal.hashing.Backend"]
 # A pair of account and address is locked, so that nobody can lock an administrator out from elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = "portal.locks.limit"

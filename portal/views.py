@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from . import database
+from . import database, hashing
 
 __all__ = ["SignIn", "SignOut", "bad_request", "csrf_failure", "forbidden", "not_found", "server_error"]
 
@@ -30,6 +32,14 @@ class SignIn(LoginView):
         """Return where the person wanted to go, "" where that is no page of the portal's."""
         wanted = super().get_redirect_url()
         return wanted if PAGE.fullmatch(wanted) else ""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Check the password; where too many are being checked, keep the name and say when to come again."""
+        try:
+            return super().post(request, *args, **kwargs)
+        except hashing.Busy as busy:
+            asked = AuthenticationForm(request, initial=hashing.typed(request))
+            return busy.answer(self.render_to_response(self.get_context_data(form=asked, busy=busy)))
 
 
 class SignOut(LogoutView):

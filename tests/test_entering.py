@@ -9,6 +9,7 @@ import pytest
 from django.core import signing
 from django.test import Client
 
+from portal import hashing
 from portal.gate.entry import SALT, TICKET_LASTS, NotAdmitted, Ticket, digest, exchange
 from portal.gate.tokens import cookie_of_nonce
 from webapps.models import EntryCode, Options, SignIn, WebApp
@@ -304,3 +305,18 @@ def test_the_portals_own_sign_in_page_leads_to_no_other_site(users: None, strang
     assert answer.status_code == 302
     assert urljoin("http://testserver/portal/login", answer["Location"]).startswith("http://testserver/portal/")
     assert answer["Location"].isprintable() and "\\" not in answer["Location"]
+
+
+def test_many_passwords_at_once_are_said_with_the_name_kept(
+    shared: WebApp, stranger: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def verify(self, *_asked: str) -> tuple[bool, bool]:
+            raise hashing.Busy(own=False)
+
+    monkeypatch.setattr(hashing, "_beside", Full())
+
+    answer = stranger.post(page(shared), GIVEN)
+
+    assert answer.status_code == 503 and answer["Retry-After"] == "5"
+    assert 'value="ida"' in answer.content.decode()

@@ -9,12 +9,16 @@ from . import control
 
 
 class Change(models.Model):
-    """One row that counts the changes to web applications, another those to who may enter."""
+    """One row that counts the changes to web applications, another those to who may enter.
+
+    A third has the number that this database is known by (``identity``).
+    """
 
     #: What the supervisor reads: web applications and namespaces.
     APPLICATIONS = 1
     #: What the gate reads besides: users, roles, resources, options, ended sign-ins.
     ACCESS = 2
+    IDENTITY = 3
 
     counter = models.BigIntegerField(default=0)
 
@@ -43,7 +47,12 @@ class Change(models.Model):
             row.update(counter=F("counter") + 1)
 
     @classmethod
+    def every(cls) -> dict[int, int]:
+        """Return all rows, in one look."""
+        return dict(cls.objects.values_list("pk", "counter"))
+
+    @classmethod
     def counters(cls) -> tuple[int, int]:
         """Return both counters: of the applications, of access."""
-        found = dict(cls.objects.values_list("pk", "counter"))
+        found = cls.every()
         return found.get(cls.APPLICATIONS, 0), found.get(cls.ACCESS, 0)

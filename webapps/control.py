@@ -14,6 +14,11 @@ def status(timeout: float = 3.0) -> dict[str, Any] | None:
     return _ask({"do": "status"}, timeout)
 
 
+def is_served() -> bool:
+    """Say whether Stoa runs, whoever answers."""
+    return runtime.is_served(settings.STOA_HOME / "run")
+
+
 def nudge() -> None:
     """Ask the supervisor to look at the rows now; one that does not hear it looks a tick later."""
     _ask({"do": "nudge"}, 1.0)

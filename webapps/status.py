@@ -62,9 +62,13 @@ class AppStatus:
 
 @dataclass(frozen=True)
 class Overview:
-    """One answer of the supervisor; ``reachable`` is false when there was none."""
+    """One answer of the supervisor; ``reachable`` is false when there was none.
+
+    Then ``served`` says whether Stoa runs all the same: its supervisor is being started again, or held up.
+    """
 
     reachable: bool
+    served: bool = False
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     supervisor: Mapping[str, Any] = field(default_factory=dict)
     front_error: str = ""
@@ -77,7 +81,7 @@ class Overview:
         """Ask the supervisor once."""
         answer = control.status()
         if answer is None:
-            return cls(reachable=False)
+            return cls(reachable=False, served=control.is_served())
         front = answer.get("front") or {}
         return cls(
             reachable=True,

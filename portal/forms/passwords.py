@@ -9,6 +9,8 @@ from django import forms
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 
+from portal import hashing
+
 
 def made() -> str:
     """Make a password that nobody guesses."""
@@ -60,7 +62,11 @@ class Own(forms.Form):
     def clean_old(self) -> str:
         """Compare the old password. Raises ValidationError."""
         old = str(self.cleaned_data["old"])
-        if not self.person.check_password(old):
+        try:
+            right = hashing.is_right(self.person, old)
+        except hashing.Busy as busy:
+            raise ValidationError(f"{busy} Nothing was changed.") from None
+        if not right:
             raise ValidationError("This is not your password. Type it again.")
         return old
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import subprocess
 import sys
-import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from webapps.runtime import processes, seclusion
+from portal.beside import Beside, Room, of_module
+from webapps.runtime import seclusion
+from webapps.runtime.nowait import Outlet
 
 #: How many checks may wait, in all and from one address; whoever comes then is asked to come again.
 MOST = 12
@@ -40,73 +37,19 @@ class Checked:
 BUSY, WRONG = Checked("busy"), Checked("wrong")
 
 
-class Passwords:
+class Passwords(Beside):
     """The gate's side: one check at a time, at most so many waiting, the process started again when it ends."""
 
     def __init__(self, argv: Sequence[str] = ()) -> None:
-        mark = processes.on_command_line(os.environ.get(processes.MARK, ""))
-        self.argv = argv or (sys.executable, *mark, "-m", "portal.gate.passwords")
-        self.process: subprocess.Popen[bytes] | None = None
-        self.turn = threading.Lock()
-        self.count = threading.Lock()
-        self.waiting: Counter[str] = Counter()
+        super().__init__(argv or of_module("portal.gate.passwords"), Room(MOST, MOST_OF_ONE, PATIENCE))
 
     def check(self, user: str, password: str, address: str) -> Checked:
         """Return whether this is the user's password."""
         if not _possible(user, password):
             return WRONG
-        with self._place(address) as admitted:
-            return self._asked(user, password, address) if admitted else BUSY
-
-    @contextmanager
-    def _place(self, address: str) -> Iterator[bool]:
-        """Say whether there is a place to wait, and hold it."""
-        with self.count:
-            admitted = self.waiting.total() < MOST and self.waiting[address] < MOST_OF_ONE
-            self.waiting[address] += admitted
-        try:
-            yield admitted
-        finally:
-            with self.count:
-                self.waiting[address] -= admitted
-                if not self.waiting[address]:
-                    del self.waiting[address]
-
-    def _asked(self, user: str, password: str, address: str) -> Checked:
-        request = json.dumps({"user": user, "password": password, "address": address})
-        with self.turn:
-            process = self._running()
-            assert process.stdin and process.stdout
-            try:
-                process.stdin.write(request.encode() + b"\n")
-                process.stdin.flush()
-                came, _, _ = select.select([process.stdout], [], [], PATIENCE)
-                said = process.stdout.readline() if came else b""
-            except OSError:
-                said = b""
-            if not said.endswith(b"\n"):
-                self.stop()  # It has ended, perhaps within a line.
-                return BUSY
-        answer = json.loads(said)
-        return Checked(answer["outcome"], answer["seconds"])
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self.process is None or self.process.poll() is not None:
-            self.stop()
-            self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
-        return self.process
-
-    def stop(self) -> None:
-        """End the process, and forget it."""
-        process, self.process = self.process, None
-        if process and process.stdin and process.stdout:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            try:
-                process.stdin.close()
-            except OSError:
-                pass  # What could not be written any more.
+        with self.place(address) as admitted:
+            answer = self.ask({"user": user, "password": password, "address": address}) if admitted else None
+        return Checked(answer["outcome"], answer["seconds"]) if answer else BUSY
 
 
 def _possible(user: str, password: str) -> bool:
@@ -151,6 +94,7 @@ def checked_by_django(user: str, password: str, address: str) -> Checked:
 def main() -> None:
     """Set Django up and answer until nobody can ask any more."""
     seclusion.seclude()
+    sys.stderr = Outlet(2)
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")

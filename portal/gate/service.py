@@ -24,9 +24,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402
-from django.db import close_old_connections  # noqa: E402
 
-from webapps.models import Change  # noqa: E402
+from webapps.identity import Identity  # noqa: E402
 from webapps.runtime import control  # noqa: E402
 
 from . import snapshot as rows  # noqa: E402
@@ -54,7 +53,7 @@ class Service:
 
     def __init__(self, secret: str, origins: Origins) -> None:
         signer = Signer(secret)
-        self.watch = Watch(_counters, lambda: rows.read(signer.key))
+        self.watch = Watch(Identity(settings.STOA_HOME).counters, lambda: rows.read(signer.key))
         self.keeper = Gatekeeper(signer, self.watch, Passwords())
         self.denials = Denials(self.keeper, origins)
         self.doorway = Doorway(self.keeper, origins)
@@ -83,11 +82,6 @@ class Service:
 def _send(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
     start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", answer.headers)
     return (answer.body,)
-
-
-def _counters() -> tuple[int, int]:
-    close_old_connections()
-    return Change.counters()
 
 
 def _origins() -> Origins:

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from webapps.runtime.rows import NotOurs, check_not_gone
+
 from .snapshot import Snapshot
 
 #: How often (seconds) the counters are looked at, and after how long everything is read again all the same.
@@ -60,13 +62,28 @@ class Watch:
             counters = self.counters()
             known = self.snapshot
             if known is None or counters != known.counters or begun - self.read_at > AGAIN:
-                self.snapshot, self.read_at = self.read(), begun
+                self._take(self.read(), begun)
+        except NotOurs as error:
+            # Nobody can end a sign-in in a database that is not there: what is known holds.
+            self._complain(str(error), str(error))
+            self.confirmed = begun
+            return
         except Exception as error:
-            if not self.trouble:
-                print(f"the database does not answer the gate: {error}", file=sys.stderr, flush=True)
-            self.trouble = str(error) or repr(error)
+            self._complain(f"the database does not answer the gate: {error}", str(error) or repr(error))
             return
         self.trouble, self.confirmed = "", begun
+
+    def _take(self, fresh: Snapshot, begun: float) -> None:
+        known = self.snapshot
+        if known:
+            counted = fresh.counters[0] > known.counters[0]
+            check_not_gone(len(known.doors), len(fresh.doors), counted=counted)
+        self.snapshot, self.read_at = fresh, begun
+
+    def _complain(self, words: str, trouble: str) -> None:
+        if not self.trouble:
+            print(words, file=sys.stderr, flush=True)
+        self.trouble = trouble
 
     def look_now(self, patience: float = 2.0) -> None:
         """Have the rows looked at now, and wait for that at most so many seconds."""

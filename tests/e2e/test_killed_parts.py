@@ -102,3 +102,24 @@ def test_a_supervisor_of_newer_code_has_zygotes_of_its_own(tmp_path: Path) -> No
 
 def _zygotes(stoa: Stoa) -> dict[str, int]:
     return {name: pid for name, pid in stoa.children().items() if name.startswith("zygote:")}
+
+
+def test_a_supervisor_whose_socket_was_removed_answers_again(stoa: Stoa) -> None:
+    (stoa.run_dir / "control.sock").unlink()
+
+    wait_for(stoa.live, 10, lambda: stoa.log("messages"))
+    assert "control.sock had gone" in stoa.logged("messages")
+
+
+def test_a_supervisor_that_is_stopped_is_not_said_to_be_away(stoa: Stoa) -> None:
+    pid = stoa.pid_of("supervisor")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = stoa.command("status", check=False)
+        page = stoa.get("/killed/portal/")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert done.returncode == 3 and "its supervisor does not answer" in done.stdout
+    assert "not running" not in done.stdout
+    assert page.status in (200, 404)

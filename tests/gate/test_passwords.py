@@ -20,6 +20,8 @@ MAKE = """
 import django
 django.setup()
 from django.core.management import call_command
+from webapps import identity
+identity.make()
 call_command("migrate", verbosity=0)
 from django.contrib.auth.models import User
 from webapps.models import Options

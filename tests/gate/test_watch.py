@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from portal.gate.decision import Door
 from portal.gate.snapshot import Snapshot
 from portal.gate.watch import AGAIN, FRESH, Watch
 from tests.patience import within
 from tests.waiting import wait_for
+from webapps.runtime.rows import NotOurs
 
 
 class Database:
@@ -177,3 +179,38 @@ def test_whoever_asks_to_look_now_sees_what_was_written_before(database: Databas
         database.counter = counter
         watch.look_now()
         assert watch.fresh and watch.fresh.counters == (counter, 0)
+
+
+DOORS = {"1": Door(1, "/a", "/a", "", 64, "", frozenset(), "", ())}
+
+
+def test_a_database_that_is_not_ours_changes_nothing_however_long_it_lasts(
+    database: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    watch = database.watch()
+    watch.look()
+    database.broken = NotOurs("the database was emptied")
+    for _ in range(20):
+        database.now += 0.6
+        watch.look()
+
+    assert _known(watch) == ((1, 0), True)
+    assert capfd.readouterr().err.count("emptied") == 1
+    database.broken = None
+    watch.look()
+    assert _known(watch) == ((1, 0), False)
+
+
+def test_doors_that_have_gone_uncounted_are_kept(database: Database) -> None:
+    doors = [DOORS]
+    watch = Watch(database.counters, lambda: replace(database.read(), doors=doors[0]), database.clock)
+    watch.look()
+    doors[0] = {}
+
+    database.now += AGAIN + 1
+    watch.look()
+    assert watch.fresh and watch.fresh.doors == DOORS and watch.trouble
+    database.counter += 1  # Somebody has deleted the last one.
+    watch.look()
+    assert watch.snapshot is not None
+    assert watch.snapshot.doors == {} and not watch.trouble

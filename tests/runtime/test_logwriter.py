@@ -18,6 +18,7 @@ import pytest
 from tests.patience import Stopwatch, within
 from tests.waiting import wait_for
 from webapps.runtime import legacy, logs, takeover, wire
+from webapps.runtime.flood import LINES
 from webapps.runtime.logs import read_tail
 
 ROOT = Path(__file__).parents[2]
@@ -175,6 +176,16 @@ def test_output_of_stoas_own_processes_is_in_messages(keeper: Keeper) -> None:
     os.write(keeper.pipe(file="messages", source="front"), b"nginx: warning\n")
     keeper.expect("nginx: warning", path=keeper.messages, label="front")
     assert read_tail(keeper.messages, label="front").lines[0].level == "info"
+
+
+def test_what_a_part_of_stoa_says_too_often_is_counted(keeper: Keeper) -> None:
+    flooding, other = keeper.pipe(file="messages", source="front"), keeper.pipe(file="messages", source="portal")
+    os.write(flooding, b"bad request\n" * 5000)
+    os.write(other, b"a word of mine\n")
+
+    keeper.expect("a word of mine", path=keeper.messages, label="portal")
+    wait_for(lambda: f"{5000 - LINES} more lines within" in keeper.messages.read_text(), 30)
+    assert keeper.messages.read_text().count("bad request") == LINES
 
 
 def test_events_of_both_files_are_written(keeper: Keeper) -> None:

@@ -33,7 +33,7 @@ class Adoption:
             listener.setblocking(False)
             self._application(int(key), kept.meta["label"]).listener = listener
         for key, kept in self._of_kind("asleep"):
-            self._sleeper(self._application(int(key), kept.meta["label"]), Key(**kept.meta["key"]))
+            self._sleeper(self._application(int(key), kept.meta["label"]), kept.meta)
         for key, kept in self._of_kind("learnt"):
             self.fleet.crew.zygotes.learnt[key] = kept.meta["modules"]
         for key, kept in self._of_kind("worker"):
@@ -47,8 +47,10 @@ class Adoption:
         found = ((key.partition(":"), kept) for key, kept in self.held.items())
         return [(name, kept) for (first, _colon, name), kept in found if first == kind]
 
-    def _sleeper(self, application: Application, key: Key) -> None:
+    def _sleeper(self, application: Application, meta: dict[str, Any]) -> None:
+        key = Key(**meta["key"])
         application.edition = key.edition
+        application.slept = AppSpec.from_dict(meta["spec"]) if "spec" in meta else None
         if application.listener:
             self.fleet.watch_sleeper(application, key)
 

@@ -127,6 +127,7 @@ class Application:
     unserved: str = ""
     renew_at: float = 0.0
     asleep: Key | None = None
+    slept: AppSpec | None = None
     called: bool = False
     state: State = State.STARTING
     since: str = ""

@@ -28,6 +28,16 @@ def ask(run_dir: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict
         raise SupervisorUnreachable(str(error)) from error
 
 
+def is_served(run_dir: Path) -> bool:
+    """Say whether a Stoa runs with this home, although nobody may answer: the lock's file names its keeper."""
+    try:
+        pid = int((run_dir / "keeper.lock").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
+    return b"webapps.runtime.keeper" in words
+
+
 def _whole(sock: Any) -> dict[str, Any]:
     """Put an answer of several packets together: all but the last carry ``more``."""
     answer: dict[str, Any] = {}

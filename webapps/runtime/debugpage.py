@@ -9,12 +9,12 @@ Runs inside the application's process under any CPython from 3.10, so it imports
 from __future__ import annotations
 
 import html
-import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from . import caught
+from .readiness import say
 
 # A response with status 500 is held back up to this size: an exception may follow it (Starlette raises it again).
 HELD = 1 << 20
@@ -66,7 +66,7 @@ def wsgi(application: Callable[..., Any]) -> Callable[..., Any]:
         try:
             response = application(environ, head.start)
         except Exception as error:
-            print(_traceback(error), file=sys.stderr, end="", flush=True)
+            say(_traceback(error).rstrip())
             return _answer(error, environ, start_response)
         if isinstance(response, environ["wsgi.file_wrapper"]):
             head.let_go()
@@ -138,7 +138,7 @@ class _Debugged:
         except Exception as error:
             if sent:
                 raise
-            print(_traceback(error), file=sys.stderr, end="", flush=True)
+            say(_traceback(error).rstrip())
             yield from _answer(error, self.environ, self.head.start_response)
             return
         caught_one = self.head.exception()
@@ -167,7 +167,7 @@ def asgi(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable
         except Exception as error:
             if answer.begun:
                 raise
-            print(_traceback(error), file=sys.stderr, end="", flush=True)
+            say(_traceback(error).rstrip())
             await _send_page(error, scope, send)
         else:
             if answer.held and found and not caught.is_shown():

@@ -147,16 +147,16 @@ class Fleet:
         application.listener = listener
 
     def _mend_socket(self, application: Application) -> None:
-        """Bind anew where the application has shut its socket down; its processes have the old one, and end."""
-        if application.listener is None or not wire.is_shut(application.listener):
+        """Bind anew where its socket was shut down, or the file removed; its processes have the old one, and end."""
+        listener = application.listener
+        if listener is None or (self.socket_path(application.id).exists() and not wire.is_shut(listener)):
             return
         revision = application.wish.revision if application.wish else 0
-        self.events.of_application(application.label, revision, "has shut its listening socket down: it gets another")
+        self.events.of_application(application.label, revision, "its listening socket has gone: it gets another")
         self._unbind(application)
         self._bind(application)
-        for instance in (application.current, application.newcomer):
-            if instance:
-                self.crew.kill(instance)
+        for instance in filter(None, (application.current, application.newcomer)):
+            self.crew.kill(instance)
 
     def socket_path(self, app_id: int) -> Path:
         """Return where an application's socket is."""
@@ -183,18 +183,18 @@ class Fleet:
 
     def _sleep(self, application: Application) -> None:
         """Let what runs leave, and wait for the next connection."""
-        instance, key = application.current, application.wish_key
-        if key is None:
+        instance, key, spec = application.current, application.wish_key, application.wish
+        if key is None or spec is None:
             return
         self.forget_sleep(application)
-        self.keeper.hold(f"asleep:{application.id}", {"key": asdict(key), "label": application.label})
+        noted = {"key": asdict(key), "label": application.label, "spec": spec.to_dict()}
+        self.keeper.hold(f"asleep:{application.id}", noted)
         self.watch_sleeper(application, key)
         if instance:
             application.current, application.note = None, ""
             seconds = instance.spec.limits.sleep_after
-            self.events.of_application(
-                application.label, instance.key.revision, f"falls asleep: no request for {seconds} s"
-            )
+            text = f"falls asleep: no request for {seconds} s"
+            self.events.of_application(application.label, instance.key.revision, text)
             self.leave(application, instance, signal.SIGTERM)
 
     def watch_sleeper(self, application: Application, key: Key) -> None:

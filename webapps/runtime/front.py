@@ -113,6 +113,11 @@ class Front:
         self.settings = replace(self.settings, tls=tls)
         self._wish = None
 
+    def count_anew(self) -> None:
+        """Count the bodies that are under way anew from the next ``apply`` on (``front_bodies.counted``)."""
+        self.settings = replace(self.settings, epoch=self.settings.epoch + 1)
+        self._wish = None
+
     # The files
 
     def _prepare(self, routes: Iterable[Route]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import front_bodies
 from .front_guard import DECLARED, LOST, PAGE_HEADERS, block, cookies, credentials, own_locations, repeated
 from .front_hosts import Hosts, rewritten
 from .front_http import APPS, CLEARED, HTTP, TYPES
@@ -28,7 +29,9 @@ MOUNT = re.compile(r"/[A-Za-z0-9._~/-]*")
 STAMP = re.compile(r"[0-9a-f]{16}")
 NAME = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
 BODY_OF_THE_PORTAL = "20m"
-PAGES = (400, 404, 405, 413, 414, 500, 502, 503, 504)
+# How long (seconds) whoever asks the portal waits where it has stopped; longer than for its database (settings).
+PORTAL_ANSWERS = 30
+PAGES = (400, 404, 405, 413, 414, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class FrontSettings:
     plain HTTP.
     ``as_root`` says that root's workers remain root's; ``user`` is the account that nginx is started as, where we
     are root and it is not. ``open_files`` is the hard limit of open files,
-    0 where it is not known.
+    0 where it is not known; ``disk`` is the size in bytes of the one that nginx keeps bodies on, 0 likewise, and
+    ``epoch`` how often what is under way has been counted anew.
     """
 
     run_dir: Path
@@ -58,6 +62,8 @@ class FrontSettings:
     as_root: bool = False
     user: str = ""
     open_files: int = 0
+    disk: int = 0
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ def render(
         *_main(settings),
         "http {",
         *_indented(_http(settings, defaults or {})),
+        *_indented(front_bodies.limited(settings.epoch, front_bodies.most(settings.disk, good))),
         *_indented(_upstreams(good)),
         *_indented(_state(generation, listening)),
         *_indented(_apps(settings, good, listening)),
@@ -149,7 +156,7 @@ def _main(settings: FrontSettings) -> Iterator[str]:
         yield "user root;"
     yield "daemon off;"
     yield "pid front/nginx.pid;"
-    yield "error_log stderr warn;"
+    yield "error_log stderr error;"
     yield f"worker_processes {int(settings.workers)};"
     yield "pcre_jit on;"  # A request meets half a dozen patterns: 2.4 of 22 µs.
     # WebSockets and long downloads live on in the worker that a reload has replaced, but not for ever.
@@ -168,6 +175,8 @@ def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]
     yield from (f'proxy_set_header {name} "";' for name in CLEARED.split())
     yield from cookies()
     yield from credentials()
+    yield from front_bodies.counted(settings.epoch)
+    yield from front_bodies.full()
     # Unused, but made at the start, by default where only root may.
     for module in ("fastcgi", "uwsgi", "scgi"):
         if f"http_{module}" not in settings.binary.without:
@@ -353,10 +362,12 @@ def _portal(settings: FrontSettings, listening: _Listening) -> Iterator[str]:
         'if ($request_uri !~ "^/portal/") { return 400; }',
         "proxy_pass http://portal;",
         f"client_max_body_size {BODY_OF_THE_PORTAL};",
-        "proxy_read_timeout 120s;",
+        f"proxy_read_timeout {PORTAL_ANSWERS}s;",
         "error_page 502 503 504 /-/pages/portal$stoa_kind;",
         "error_page 400 /-/pages/400$stoa_kind;",
         "error_page 413 /-/pages/413$stoa_kind;",
+        "error_page 429 /-/pages/429$stoa_kind;",
+        front_bodies.ROOM,
     ]
     files = [
         "set $stoa_app portal;",

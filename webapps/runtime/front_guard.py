@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .front_bodies import OWN
 from .spec import ORIGIN, Route
 
 #: How the name of a cookie of Stoa's begins; prefixes of RFC 6265bis included.
@@ -78,7 +79,6 @@ def own_locations() -> Iterator[str]:
         "internal;",
         "access_log off;",
         *_to_gate("Stoa-App $stoa_gate", "Authorization $http_authorization", "Stoa-Client $remote_addr"),
-        "proxy_read_timeout 15s;",
     ]
     yield from block("location = /-/gate", [*asked, "proxy_pass http://gate/ask;"])
     files = [*asked, "proxy_set_header Stoa-Files 1;", "proxy_pass http://gate/ask;"]
@@ -97,6 +97,9 @@ def own_locations() -> Iterator[str]:
         "rewrite ^ /denied break;",
         "proxy_pass http://gate;",
         *_closed(),
+        # What comes with it is not kept: after 413 the answer is the same, without it.
+        OWN,
+        "error_page 413 = @stoa_denied;",
     ]
     yield from block("location @stoa_denied", denied)
     lost = [
@@ -115,7 +118,12 @@ def own_locations() -> Iterator[str]:
     ]
     yield from block("location @stoa_unserved", unserved)
     for path in ("/-/enter", "/-/leave"):
-        own = [*_to_gate("Accept $http_accept", method="$request_method"), f"proxy_pass http://gate{path};", *_closed()]
+        own = [
+            *_to_gate("Accept $http_accept", method="$request_method"),
+            f"proxy_pass http://gate{path};",
+            *_closed(),
+            OWN,
+        ]
         yield from block(f"location = {path}", own)
 
 
@@ -123,6 +131,7 @@ def _to_gate(*headers: str, method: str = "GET") -> list[str]:
     """Pass on nothing but what the gate wants to know."""
     always = ("Host gate", 'Connection ""', 'Content-Length ""', "Cookie $http_cookie")
     return [
+        "proxy_read_timeout 15s;",  # Longer than a password is checked (portal.gate.passwords.PATIENCE).
         f"proxy_method {method};",
         "proxy_pass_request_body off;",
         "proxy_pass_request_headers off;",
@@ -147,8 +156,9 @@ def guard(route: Route) -> list[str]:
         "auth_request_set $stoa_why $upstream_http_stoa_why;",
         "add_header Set-Cookie $stoa_renewed always;",
         "error_page 401 403 = @stoa_denied;",
-        "error_page 500 =503 /-/pages/gate$stoa_kind;",
-        *repeated(400, 404, 405, 413, 414, 503, 504),
+        "auth_request_set $stoa_asked $upstream_status;",
+        "error_page 500 =503 /-/pages/$stoa_failed$stoa_kind;",
+        *repeated(400, 404, 405, 413, 414, 429, 503, 504),
         LOST,
     ]
 

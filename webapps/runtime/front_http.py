@@ -85,7 +85,7 @@ map $http_accept $stoa_kind {{
     "~*text/html" .html;
     "~*application/(?:[a-z0-9.-]+\\+)?json" .json;
 }}
-map $status $stoa_retry_after {{ default ""; 502 5; 503 5; }}
+map $status $stoa_retry_after {{ default ""; 429 5; 502 5; 503 5; }}
 
 # The host that chose the server is the one that the application is told: that of an absolute request line,
 # if it is one (RFC 9112, section 3.2.2), and an address where HTTP/1.0 says none.

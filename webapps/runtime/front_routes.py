@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .front_guard import block, check_cors, cors, cors_maps, guard, guard_files, guard_websocket, repeated, told
+from .front_bodies import ROOM, unlimited
+from .front_guard import LOST, block, check_cors, cors, cors_maps, guard, guard_files, guard_websocket, repeated, told
 from .spec import Protocol, Route, ServeFiles
 
 SEGMENTS = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
@@ -160,7 +161,9 @@ def _passed_on(route: Route, seconds: int, *, as_sent: bool = False) -> list[str
         f"proxy_send_timeout {max(1, seconds)}s;",
     ]
     if route.protocol is Protocol.ASGI:
-        lines.append("proxy_request_buffering off;")
+        lines += ["proxy_request_buffering off;", *unlimited()]
+    if route.open:
+        lines += [*repeated(400, 404, 405, 413, 414, 429, 503, 504), LOST, ROOM]
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import ssl
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import processes
 from .events import Events
 from .front import Applied, Front, FrontSettings
 from .keeperlink import KeeperLink
@@ -26,6 +28,7 @@ TOGETHER = 0.02
 PATIENCE = 20.0
 # How often (seconds) the size of access.log, and the certificate, are looked at.
 LOOK = 5.0
+WORKER = b"nginx: worker process"
 LISTENERS = ("tcp:apps", "tcp:portal")
 
 
@@ -48,6 +51,7 @@ class FrontKeeper:
         self._busy = False
         self._front: Front | None = None
         self._tls: TlsFiles | None = None
+        self._workers: frozenset[int] = frozenset()
         self._started = time.monotonic()
 
     def want(self, routes: Sequence[Route], defaults: dict[str, str]) -> None:
@@ -74,6 +78,14 @@ class FrontKeeper:
             self._front.rotate()
             if self._tls and self._look_at_tls(self._tls, self._front):
                 self._applied = None
+            if self._look_at_workers():
+                self._front.count_anew()
+                self._applied = None
+
+    def _look_at_workers(self) -> bool:
+        """Say whether a worker of nginx was killed since the last look; one that a reload has replaced has left."""
+        before, self._workers = self._workers, processes.titled(self.keeper.children().get(NAME, 0), WORKER)
+        return bool(before - self._workers)
 
     def _look_at_tls(self, tls: TlsFiles, front: Front) -> bool:
         """Say what is wrong with a certificate; say whether another one is to be served with."""
@@ -144,6 +156,7 @@ class FrontKeeper:
             workers=max(1, min(8, os.cpu_count() or 1)),
             as_root=os.geteuid() == 0 and not serving.user,
             user=serving.user,
+            disk=shutil.disk_usage(serving.run_dir).total,
         )
 
     def _start(self) -> None:
@@ -156,6 +169,7 @@ class FrontKeeper:
 
     def _done(self, routes: tuple[Route, ...], defaults: object, applied: Applied) -> None:
         self._busy = False
+        self._workers = frozenset()
         if applied.error:
             self._failed(applied.error)
             return

@@ -34,10 +34,12 @@ from typing import Any
 from . import cgroups, processes, seclusion, takeover, wire
 from .children import Child, Children, Room
 from .held import CHILD, PIPE, Held
+from .listening import Listening
 from .loglink import LogLink
 
 SOCKET = "keeper.sock"
 EVENTS = "events"
+INSTALLER = "install:"
 GRACE = 15.0
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -76,15 +78,15 @@ class Keeper:
     def serve(self) -> int:
         """Work until told to stop; return the exit status."""
         self._catch_signals()
-        server = wire.listen(self.run_dir / SOCKET)
-        self.selector.register(server, selectors.EVENT_READ, self._accept)
+        self.server = Listening(self.run_dir / SOCKET)
+        self.selector.register(self.server.sock, selectors.EVENT_READ, self._accept)
         self._take_over()
         while not self.stopping:
             self._start_due()
             for key, _events in self.selector.select(self._pause()):
                 key.data(key.fileobj)
             self._reap()
-        server.close()
+        self.server.sock.close()
         self._stop_all()
         return self.exit_status
 
@@ -134,14 +136,24 @@ class Keeper:
             self._start_log()
         if self.parting:
             self.parting.end_due(time.monotonic())
+        self.log.give_up_due(time.monotonic())
+        self._mend()
         self.children.start_due()
+
+    def _mend(self) -> None:
+        """Be there for the children that are about to start, where the socket's file was removed."""
+        if before := self.server.mended():
+            self.selector.unregister(before)
+            before.close()
+            self.selector.register(self.server.sock, selectors.EVENT_READ, self._accept)
+            self._note("warning", f"{self.server.path} had gone and is there again")
 
     def _start_log(self, predecessor: int = 0) -> None:
         self.log.start(self.held, self.environment, self._drop, predecessor)
 
     def _pause(self) -> float | None:
         waiting = self.children.due() + ([self.log.due] if self.log.process is None else [])
-        waiting += self.parting.due() if self.parting else []
+        waiting += self.log.patience() + (self.parting.due() if self.parting else [])
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _descriptors(self, keys: Iterable[str]) -> dict[str, int]:
@@ -153,8 +165,13 @@ class Keeper:
         return key == EVENTS or key in self.held
 
     def _output(self, name: str) -> int:
-        """Make a pipe for a child's output that the log writer reads; return its writing end."""
+        """Make a pipe for a child's output that the log writer reads; return its writing end.
+
+        What nginx cannot write at once is lost (ngx_log.c), and so is what Stoa's own processes cannot (``nowait``):
+        while nobody reads, no request waits. An installer answers nobody, and may.
+        """
         reading, writing = os.pipe()
+        os.set_blocking(writing, name.startswith(INSTALLER))
         key = f"{PIPE}{name}:{reading}:{time.monotonic_ns()}"
         self._hold(key, {"file": "messages", "source": name.partition(":")[0]}, [reading])
         return writing

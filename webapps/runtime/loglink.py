@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from . import legacy, processes, wire
 from .held import PIPE, Held
 
 PAUSE = 0.5
+# One that has not taken what it was told for so long (seconds) is killed: the next one is told everything.
+PATIENCE = 10.0
 
 
 class LogLink:
@@ -31,6 +35,8 @@ class LogLink:
         self.due = 0.0
         self._started = 0.0
         self._sock: socket.socket | None = None
+        self._untold: deque[tuple[wire.Message, list[int]]] = deque()
+        self._heard_at = 0.0
 
     @property
     def pid(self) -> int:
@@ -47,7 +53,9 @@ class LogLink:
         self._started = time.monotonic()
         self._close()
         self._sock, theirs = wire.pair()
-        self.selector.register(self._sock, selectors.EVENT_READ, lambda _sock: self._hear(ended))
+        self._sock.setblocking(False)
+        self._heard = lambda _sock: self._hear(ended)
+        self.selector.register(self._sock, selectors.EVENT_READ, self._heard)
         fds = (theirs.fileno(), self.events)
         mark = processes.on_command_line(environment[processes.MARK])
         argv = [self.python, *mark, "-m", "webapps.runtime.logwriter", str(self.log_dir)]
@@ -98,16 +106,47 @@ class LogLink:
         except subprocess.TimeoutExpired:
             self.process.kill()
 
-    def _tell(self, message: wire.Message, fds: list[int] | None = None) -> None:
-        if self._sock:
+    def patience(self) -> list[float]:
+        """Return when (monotonic seconds) it has to be given up, if it takes nothing until then."""
+        return [self._heard_at + PATIENCE] if self._untold and self.process else []
+
+    def give_up_due(self, now: float) -> None:
+        """Kill it where it has taken nothing for too long; SIGKILL ends a stopped process too."""
+        if self.process and any(now >= due for due in self.patience()):
+            self._heard_at = now
+            os.kill(self.process.pid, signal.SIGKILL)
+
+    def _tell(self, message: wire.Message, fds: Iterable[int] = ()) -> None:
+        """Tell it now, or when it reads on: the keeper waits for nobody."""
+        if not self._sock:
+            return
+        if not self._untold:
+            self._heard_at = time.monotonic()
+        self._untold.append((message, [os.dup(fd) for fd in fds]))
+        self._tell_on()
+
+    def _tell_on(self) -> None:
+        while self._sock and self._untold:
+            message, fds = self._untold[0]
             try:
-                wire.send(self._sock, message, fds or [])
+                wire.send(self._sock, message, fds)
+            except BlockingIOError:
+                break
             except OSError:
                 pass  # It has died, and its successor is told everything.
+            wire.close_all(fds)
+            self._untold.popleft()
+            self._heard_at = time.monotonic()
+        if self._sock:
+            mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._untold else 0)
+            self.selector.modify(self._sock, mask, self._heard)
 
     def _hear(self, ended: Callable[[str], None]) -> None:
+        self._tell_on()
         try:
             received = wire.receive(self._sock) if self._sock else None
+        except BlockingIOError:
+            return
         except OSError:
             received = None
         if received is None:
@@ -116,6 +155,8 @@ class LogLink:
             ended(received[0]["done"])
 
     def _close(self) -> None:
+        while self._untold:
+            wire.close_all(self._untold.popleft()[1])
         if self._sock:
             self.selector.unregister(self._sock)
             self._sock.close()

@@ -22,6 +22,7 @@ nothing is lost, and nobody else notices.
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import resource
 import select
@@ -34,6 +35,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import logs, seclusion
+from .flood import Floods
 from .logcontrol import Control
 from .logpages import Pages
 from .logpipes import SLOWED, SLOWED_EVERY, SUSTAINED, TOTAL, Allowance, Pipe, available
@@ -58,6 +60,7 @@ class LogWriter:
         self._pipes: dict[int, Pipe] = {}
         self._keys: dict[str, Pipe] = {}
         self._allowances: dict[str, Allowance] = {}
+        self._floods = Floods()
         self._limited: list[tuple[float, int, Allowance]] = []
         self._unfinished: dict[Pipe, float] = {}
         self._leave_at = 0.0
@@ -108,6 +111,7 @@ class LogWriter:
                 self._serve(fd, mask)
         self._let_go_on()
         self._give_up_unfinished()
+        self._count_floods(self._now)
         self._pages.flush()
         self._retry()
         if ready and not self.stopping and not self._control.behind:
@@ -123,6 +127,7 @@ class LogWriter:
         due += [self._limited[0][0]] if self._limited else []
         due += [self._retry_at] if self._pages.losing else []
         due += [self._leave_at] if self._leave_at else []
+        due += self._floods.due
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _over(self) -> bool:
@@ -197,8 +202,14 @@ class LogWriter:
         return len(data)
 
     def _take(self, pipe: Pipe, texts: list[str]) -> None:
+        if pipe.file == "messages":
+            texts = self._floods.sift(pipe.prefix, texts, self._now)
         if texts:
             self._pages.add(pipe.file, pipe.prefix, texts)
+
+    def _count_floods(self, now: float) -> None:
+        for prefix, text in self._floods.over(now):
+            self._pages.add("messages", prefix, [text])
 
     def _finish(self, pipe: Pipe) -> None:
         """Let go of a pipe that has ended, and tell the keeper."""
@@ -308,6 +319,7 @@ class LogWriter:
     def _end_all(self) -> None:
         for pipe in list(self._pipes.values()):
             self._detach(pipe)
+        self._count_floods(math.inf)
         self._pages.flush()
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import sys
 
-from . import seclusion
+from . import nowait, seclusion
 
 FIRST = 3
 
 
 def main() -> None:
-    """Keep to ourselves, take the socket, become gunicorn."""
+    """Keep to ourselves, wait for no log, take the socket, become gunicorn."""
     seclusion.seclude()
+    nowait.become()
     os.dup2(int(sys.argv[1]), FIRST)
     os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
     sys.argv = ["gunicorn", *sys.argv[2:]]

@@ -204,6 +204,19 @@ def below(pid: int) -> list[int]:
     return found
 
 
+def titled(parent: int, title: bytes) -> frozenset[int]:
+    """Return a process's children of a title, such as nginx's workers that take requests."""
+    found = set()
+    for pid in _children(parent) if parent else ():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.rstrip(b"\0 ") == title:
+            found.add(pid)
+    return frozenset(found)
+
+
 def groups() -> Counter[int]:
     """Count the processes of the machine by their group (proc(5), stat field 5)."""
     found = Counter[int]()

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 from . import complaint, health, native
+from .nowait import Outlet
 
 # So much (characters) of a failure's words, and of its traceback, is kept.
 REASON, DETAIL = 2000, 30_000
 LIFESPAN = re.compile(r"ASGI lifespan startup failed: (?:Lifespan startup failed: )?")
+_stderr = Outlet(2)
 
 
 class Ready:
@@ -99,11 +100,9 @@ class WorkerLog:
 
 
 def say(text: str) -> None:
-    """Print to the application's stderr."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except Exception:
-        pass  # The application has closed or replaced it, which is no reason to stop.
+    """Print where the application's stderr went at first; it is never waited for."""
+    for line in text.split("\n"):
+        _stderr.say(line)
 
 
 def startup_words(error: str) -> tuple[str, str]:

@@ -25,9 +25,11 @@ from .fileplaces import FilePlaces
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
 from .keeperlink import KeeperLink
+from .listening import Listening
 from .loop import Loop
 from .owners import own
 from .plan import Key
+from .rows import NotOurs, check_not_gone
 from .spec import AppSpec, Files, Protocol, Route, State
 
 TICK = 1.0
@@ -90,17 +92,26 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         Adoption(self.fleet, self.keeper.everything()).take_over()
-        server = wire.listen(self.run_dir / control.SOCKET)
-        self.loop.watch(server, self._accept)
+        server = Listening(self.run_dir / control.SOCKET)
+        self.loop.watch(server.sock, self._accept)
         self.loop.watch(self.keeper.sock, self._keeper_gone)
         self.events.say(f"supervisor {os.getpid()} runs")
         while not self.stopping:
             self.tick()
+            self._mend(server)
             self.loop.wait(self.front.seconds_until_due(DEBUG_TICK if self.fleet.edited_now else TICK))
 
     def _stop(self, _number: int, _frame: Any) -> None:
         self.stopping = True
         self.loop.wake()
+
+    def _mend(self, server: Listening) -> None:
+        """Be there again for who asks, where the socket's file was removed."""
+        if before := server.mended():
+            self.loop.unwatch(before)
+            before.close()
+            self.loop.watch(server.sock, self._accept)
+            self.events.say(f"{server.path} had gone and is there again", "warning")
 
     def _keeper_gone(self, sock: socket.socket) -> None:
         """Leave when the keeper does: the next start takes over."""
@@ -111,6 +122,9 @@ class Supervisor:
     def tick(self) -> None:
         """Read the wishes if they changed, take the steps, tell the front."""
         self._read_wishes()
+        if self.counter is None:
+            self._go_on_as_it_was()
+            return
         self._wish()
         self.fleet.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
         self.fleet.confines.machine.look()
@@ -123,21 +137,41 @@ class Supervisor:
 
     # Wishes
 
+    def _go_on_as_it_was(self) -> None:
+        """Until the rows can be read for the first time, keep up what runs, and leave all else alone."""
+        for application in self.fleet.applications.values():
+            current = application.current
+            if current and application.wish is None:
+                application.wish, application.wish_key = current.spec, current.key
+            elif application.wish is None:  # Asleep, or between two tries: then its socket stays, and who comes waits.
+                application.wish, application.wish_key = application.slept, application.asleep or Key(0, "")
+                application.waiting = self.trouble
+        self.fleet.tick(self.front.routed)
+
     def _read_wishes(self) -> None:
         """Read the rows where the counter has moved; where the database does not answer, what was wished stays."""
         try:
             counter = self.wishes.counter()
             if counter == self.counter:
+                self._well()
                 return
-            self.specs = {spec.id: spec for spec in self.wishes.specs()}
-            self.defaults = self.wishes.namespace_defaults()
+            specs = {spec.id: spec for spec in self.wishes.specs()}
+            counted = self.counter is None or counter > self.counter
+            check_not_gone(len(self.specs), len(specs), counted=counted)
+            self.specs, self.defaults = specs, self.wishes.namespace_defaults()
             self.counter = counter
         except Exception as error:
-            if not self.trouble:
-                self.events.say(f"the database does not answer: {error}", "error")
-            self.trouble = f"the database does not answer: {error}"
+            words = str(error) if isinstance(error, NotOurs) else f"the database does not answer: {error}"
+            if words != self.trouble:
+                self.events.say(words, "error")
+            self.trouble = words
             return
-        self.trouble = ""
+        self._well()
+
+    def _well(self) -> None:
+        if self.trouble:
+            self.trouble = ""
+            self.events.say("the database is back")
 
     def _wish(self) -> None:
         self.pythons.clear()

@@ -19,6 +19,7 @@ from gunicorn.workers.base import Worker
 
 from . import native
 from .pace import Pace
+from .readiness import say
 from .wsgi_connection import ClientGone, Connection
 from .wsgi_file import FileWrapper
 from .wsgi_request import Environ, Heads, Refused
@@ -121,7 +122,7 @@ class EpollWorker(Worker):  # type: ignore[misc]
             self.gauge.moved()
         if self.watch.all_hung():
             self._fail(f"all {len(self.threads.seats)} threads were busy for more than {self.timeout} s")
-            print(*self.watch.where(), sep="\n", file=sys.stderr, flush=True)
+            say("\n".join(self.watch.where()))
 
     def _end_in_trouble(self) -> None:
         if self.trouble:

@@ -6,11 +6,11 @@ Names and statuses are checked once each and looked up afterwards. Runs inside t
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from . import guard
+from .readiness import say
 from .wsgi_request import CACHED, CONTROLS, TOKEN
 
 STATUS = re.compile(r"([2-9][0-9]{2})(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
@@ -143,7 +143,7 @@ def _meaning(lower: str) -> int:
 def _say_once(words: str) -> None:
     if words not in _said:
         _said.add(words)
-        print(words, file=sys.stderr, flush=True)
+        say(words)
 
 
 def as_bytes(part: Any) -> bytes:

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from webapps import identity
 from webapps.addresses import is_loopback
 from webapps.entrance import labels
 from webapps.models import Namespace, Options, WebApp
@@ -58,7 +59,7 @@ def _places(serving: Serving | None) -> list[tuple[str, Any]]:
         places.append(("The portal listens on", "{}:{}".format(*serving.portal_address)))
     places.append(("Address of the applications", settings.STOA_URL))
     places.append(("Address of the portal", settings.STOA_PORTAL_URL))
-    places.append(("Database", f"{connection.display_name} ({connection.settings_dict['NAME']})"))
+    places.append(("Database", f"{connection.display_name} ({identity.file() or connection.settings_dict['NAME']})"))
     usage = shutil.disk_usage(settings.STOA_HOME)
     places.append(("Free space below the home", f"{usage.free / 2**30:.1f} of {usage.total / 2**30:.1f} GB"))
     return places

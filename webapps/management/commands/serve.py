@@ -20,7 +20,7 @@ from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapps import firststart
+from webapps import firststart, identity
 from webapps.addresses import is_loopback
 from webapps.runtime import processes, takeover
 from webapps.runtime.nginx import FrontUnavailable, find_nginx
@@ -32,6 +32,8 @@ DIRECTORIES = ("csp", "namespaces", "log", "run", "run/apps", "run/zygotes", "ru
 USERS = ("csp", "namespaces", "run/files", "run/front", "log/access.log")
 BACKLOG = 2048
 PORTAL_THREADS = 8
+# A process that shows no sign of life for so long (seconds) is killed and started again: one that was stopped.
+PORTAL_HANGS, GATE_HANGS = 30, 20
 # The keeper that is replaced is gone after so many seconds.
 KEEPER_ENDS = 5.0
 # More than can wait for a password to be checked (portal.gate.passwords.MOST): the others are never kept waiting.
@@ -138,6 +140,7 @@ class Command(BaseCommand):
         """Kill the keeper that runs; all else serves on and is taken over. Say whether its lock is ours then."""
         # Nothing that can be wrong with us is found out when it is too late.
         self._check_settings()
+        self._check_database()
         self._check_front(os.environ.get("STOA_NGINX", ""))
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -201,11 +204,19 @@ class Command(BaseCommand):
 
     def _prepare(self, serving: Serving) -> None:
         self._check_settings()
+        self._check_database()
         umask = os.umask(0o077)
+        identity.make()
         call_command("migrate", interactive=False, verbosity=0)
+        identity.settle(Path(serving.home), self.stdout.write)
         os.umask(umask)
         beyond = not is_loopback(serving.apps_address[0])
         firststart.prepare(Path(serving.home), self.stdout.write, serving.user, beyond=beyond)
+
+    def _check_database(self) -> None:
+        """End the start where the database is missing or empty and was there before."""
+        if words := identity.problem(settings.STOA_HOME):
+            raise CommandError(words)
 
     def _check_settings(self) -> None:
         """Say what is wrong with the settings, in one line that ends the start where it is an error."""
@@ -263,7 +274,7 @@ class Command(BaseCommand):
             "--threads",
             str(PORTAL_THREADS),
             "--timeout",
-            "120",
+            str(PORTAL_HANGS),
             "--keep-alive",
             "75",
         )
@@ -271,7 +282,7 @@ class Command(BaseCommand):
 
     def _gate(self, serving: Serving) -> dict[str, Any]:
         names = "" if serving.apps_url else ",".join(serving.names)
-        words = ("-k", "webapps.runtime.worker.OwnWorker", "--threads", str(GATE_THREADS), "--timeout", "60")
+        words = ("-k", "webapps.runtime.worker.OwnWorker", "--threads", str(GATE_THREADS), "--timeout", str(GATE_HANGS))
         return self._gunicorn("gate", "portal.gate.service:serving()", words, self._public(serving, STOA_NAMES=names))
 
     def _public(self, serving: Serving, **more: str) -> dict[str, str]:

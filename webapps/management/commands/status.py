@@ -20,6 +20,10 @@ from webapps.status import UNKNOWN, AppStatus, Overview
 STOPPED = 3
 NOT_RUNNING = "Stoa is not running; it starts with Stoa."
 START = "Stoa is not running. Start it with script/serve."
+SILENT = (
+    "Stoa runs, but its supervisor does not answer: it is being started again, or held up. What is served goes on. "
+    "Ask again in a moment; messages.log, below log/ in Stoa's home, says more."
+)
 
 
 class Command(BaseCommand):
@@ -62,7 +66,7 @@ class Command(BaseCommand):
 
 def _headlines(overview: Overview) -> Iterator[str]:
     if not overview.reachable:
-        yield START
+        yield SILENT if overview.served else START
         return
     facts = supervisor(overview)
     yield f"The supervisor is {facts['state']}: process {facts['pid']}, since {facts['since']}."
@@ -79,7 +83,8 @@ def _cells(webapp: dict[str, Any]) -> tuple[str, ...]:
 
 def supervisor(overview: Overview) -> dict[str, Any]:
     """Return the supervisor's state, process id and start, or that it is stopped."""
-    facts = overview.supervisor if overview.reachable else {"state": "stopped"}
+    silent = {"state": "silent" if overview.served else "stopped"}
+    facts = overview.supervisor if overview.reachable else silent
     return {"state": facts.get("state", "running"), "pid": facts.get("pid"), "since": facts.get("since")}
 
 
@@ -103,7 +108,7 @@ def described(webapp: WebApp, overview: Overview) -> dict[str, Any]:
 
 def _state(webapp: WebApp, status: AppStatus, overview: Overview) -> tuple[str, str]:
     """Return state and reason; "asleep" without a supervisor: there is no process, and no failure either."""
-    if overview.reachable or status.state != UNKNOWN:
+    if overview.reachable or overview.served or status.state != UNKNOWN:
         return status.state, status.reason
     state = State.FILES if webapp.kind == Kind.FILES else State.ASLEEP
     return state.value, NOT_RUNNING

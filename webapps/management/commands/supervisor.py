@@ -6,10 +6,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import close_old_connections
 
 from webapps import specs
+from webapps.identity import Identity
 from webapps.models import WebApp
+from webapps.runtime import nowait
 from webapps.runtime.events import Events
 from webapps.runtime.frontkeeper import FrontKeeper
 from webapps.runtime.keeperlink import KeeperLink
@@ -30,27 +31,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
+        nowait.become()
         home = settings.STOA_HOME
         loop = Loop()
         keeper = KeeperLink(home / "run")
         events = Events(options["events_fd"], "supervisor", keeper.ready)
         serving = Serving.read(home / "run")
         front = FrontKeeper(serving, keeper, events, loop)
-        wishes = Wishes(specs.change_counter, specs.SpecReader().read, _namespace_defaults)
-        Supervisor(home, _fresh(wishes), front, keeper, events, loop, serving.user).run()
+        ours = Identity(home)
+        wishes = Wishes(lambda: ours.counters()[0], specs.SpecReader().read, _namespace_defaults)
+        Supervisor(home, wishes, front, keeper, events, loop, serving.user).run()
 
 
 def _namespace_defaults() -> dict[str, str]:
     """Return the name of each namespace's default application."""
     rows = WebApp.objects.filter(is_namespace_default=True, enabled=True)
     return dict(rows.values_list("namespace__name", "name"))
-
-
-def _fresh(wishes: Wishes) -> Wishes:
-    """Have each look at the database begin with a connection that works."""
-
-    def counter() -> int:
-        close_old_connections()
-        return wishes.counter()
-
-    return Wishes(counter, wishes.specs, wishes.namespace_defaults)
