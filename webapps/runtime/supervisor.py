@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import control, passes, processes, wire
+from . import control, installer, passes, processes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
-from .environments import Environment
+from .environments import Environment, file_name
 from .events import Events
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
@@ -190,12 +190,24 @@ class Supervisor:
         """Have the keeper start the installer, which goes on whatever happens to us."""
         self.jobs.add(environment.name)
         mark = processes.on_command_line(processes.mark_of(self.run_dir))
-        argv = [sys.executable, *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
+        argv = [sys.executable, "-P", *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
         argv += [requirements] if requirements else []
         user = self.fleet.owners.of_directory(environment.directory)
-        passed = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        account = installer.account_of(user or self.fleet.owners.user)
+        carried = installer.carried(self.fleet.confines, account, self._reach(environment, requirements))
+        passed = {**installer.passed(os.environ), **carried, "PYTHONPATH": str(Path(__file__).parents[2])}
         self.keeper.start(f"install:{environment.name}", argv, passed, again=False, user=user)
         self.events.say(f"installing into the environment of {environment.name} for {label}")
+
+    def _reach(self, environment: Environment, requirements: str | None) -> installer.Reach:
+        """Say what an installation may reach of the applications of its namespace."""
+        here = [spec for spec in self.specs.values() if spec.namespace == environment.name]
+        kept = environment.directory / "requirements"
+        directories = {spec.directory for spec in here if (kept / file_name(spec.label)).exists()}
+        if requirements:
+            directories.add(os.path.dirname(requirements))
+        beyond = {path for spec in here for path in spec.bounds.reach}
+        return installer.Reach(tuple(sorted(filter(None, directories))), tuple(sorted(beyond)))
 
     def _tidy(self) -> None:
         """Now and then remove the environments that no instance uses any more."""
