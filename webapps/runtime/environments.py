@@ -80,7 +80,7 @@ class Environment:
                     files[file_name(label)] = fresh = temporary / file_name(label)
                     fresh.write_text(text)
                 self._make(target, list(files.values()), say, behind.reaching(read=[kept], write=[target]))
-            except (CommandFailed, envcheck.NotWhole) as error:
+            except (CommandFailed, envcheck.NotWhole, OSError) as error:
                 remove(target)
                 raise InstallFailed(str(error)) from error
             if wanted:

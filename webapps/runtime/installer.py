@@ -6,10 +6,11 @@ import os
 import pwd
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import confines, ownroot, walls
+from .spec import Bounds
 
 # Indexes, proxies, certificates, the language: what an administrator has set for installers, and nothing of Stoa's.
 PASSED = re.compile(
@@ -22,8 +23,8 @@ NAMED_BY = (
     "REQUESTS_CA_BUNDLE",
 )  # fmt: skip
 CHECKOUT = str(Path(__file__).parents[2])
-# One compiler may take so much (bytes), where the machine has it.
-MEMORY = 4 << 30
+# One process, a compiler say, may take so much (bytes); where the namespace has a limit that, but what uv needs.
+MEMORY, LEAST_MEMORY = 2 << 30, 512 << 20
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Reach:
     """What an installation may reach besides the new environment.
 
     ``directories`` are those of the applications whose requirements are installed, which may be written, since a build
-    writes beside its source; ``read`` is what an administrator gave the namespace beyond its own.
+    writes beside its source; ``bounds`` is what an administrator has set for the namespace.
     """
 
     directories: tuple[str, ...] = ()
-    read: tuple[str, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 def passed(environment: Mapping[str, str]) -> dict[str, str]:
@@ -49,8 +50,11 @@ def carried(around: confines.Confines, account: confines.Account, reach: Reach) 
 
 
 def confinement(around: confines.Confines, account: confines.Account, reach: Reach) -> walls.Confinement:
-    """Say what an installer may reach and take; the new environment and its cache are added when they are made."""
-    means = around.means(account)
+    """Say what an installer may reach and take; the new environment and its cache are added when they are made.
+
+    Raises OSError while it is not known what the machine permits.
+    """
+    means, bounds = around.means(account), reach.bounds
     around.neighbours = around.neighbours.now(around.others())
     return walls.Confinement(
         means=means,
@@ -58,10 +62,11 @@ def confinement(around: confines.Confines, account: confines.Account, reach: Rea
         write=tuple(path for name in reach.directories for path in _own(around, name, reach.directories)),
         hide=confines.HIDDEN if means.uid else (*confines.HIDDEN, *confines.HIDDEN_FROM_ROOT),
         shared=walls.SHARED if means.mounts else (),
-        memory=min(MEMORY, _memory()),
-        open_files=confines.OPEN_FILES,
-        processes=confines.PROCESSES,
+        memory=max(bounds.memory, LEAST_MEMORY) if bounds.memory else min(MEMORY, _memory() // 2),
+        open_files=bounds.open_files or confines.OPEN_FILES,
+        processes=bounds.processes or confines.PROCESSES,
         temporary=min(confines.SHARED_MEMORY, _memory() // 4),
+        nice=bounds.nice,
     )
 
 
@@ -77,7 +82,7 @@ def _readable(around: confines.Confines, reach: Reach) -> Iterator[str]:
     for path in confines.SYSTEM:
         yield from around.neighbours.cover(path)
     yield from (os.path.realpath(path) for path in confines.LINKED if os.path.islink(path))
-    for path in (*reach.read, *_named()):
+    for path in (*reach.bounds.reach, *_named()):
         if not _touches(os.path.realpath(path), (str(around.home), CHECKOUT)):
             yield from ownroot.way(path)
 

@@ -5,6 +5,7 @@ It can be restarted at any moment: what runs is noted in the keeper, what is wis
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -26,7 +27,7 @@ from .keeperlink import KeeperLink
 from .loop import Loop
 from .owners import own
 from .plan import Key
-from .spec import AppSpec, Protocol, Route, State
+from .spec import AppSpec, Bounds, Protocol, Route, State
 
 TICK = 1.0
 # While somebody may be editing an application with DEBUG that is awake.
@@ -182,13 +183,16 @@ class Supervisor:
     def _make_environment(self, environment: Environment) -> None:
         last = environment.installation()
         if environment.name not in self.jobs:
-            self._install(environment, environment.name, None)
+            with contextlib.suppress(OSError):  # What the machine permits is not known yet: the next tick asks again.
+                self._install(environment, environment.name, None)
         elif last and last.state == "failed":
             self.unmade[environment.name] = last.message  # A person has to look: it is not tried again by itself.
 
     def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
-        """Have the keeper start the installer, which goes on whatever happens to us."""
-        self.jobs.add(environment.name)
+        """Have the keeper start the installer, which goes on whatever happens to us.
+
+        Raises OSError where it cannot be confined yet.
+        """
         mark = processes.on_command_line(processes.mark_of(self.run_dir))
         argv = [sys.executable, "-P", *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
         argv += [requirements] if requirements else []
@@ -196,6 +200,7 @@ class Supervisor:
         account = installer.account_of(user or self.fleet.owners.user)
         carried = installer.carried(self.fleet.confines, account, self._reach(environment, requirements))
         passed = {**installer.passed(os.environ), **carried, "PYTHONPATH": str(Path(__file__).parents[2])}
+        self.jobs.add(environment.name)
         self.keeper.start(f"install:{environment.name}", argv, passed, again=False, user=user)
         self.events.say(f"installing into the environment of {environment.name} for {label}")
 
@@ -206,8 +211,8 @@ class Supervisor:
         directories = {spec.directory for spec in here if (kept / file_name(spec.label)).exists()}
         if requirements:
             directories.add(os.path.dirname(requirements))
-        beyond = {path for spec in here for path in spec.bounds.reach}
-        return installer.Reach(tuple(sorted(filter(None, directories))), tuple(sorted(beyond)))
+        bounds = here[0].bounds if here else Bounds()
+        return installer.Reach(tuple(sorted(filter(None, directories))), bounds)
 
     def _tidy(self) -> None:
         """Now and then remove the environments that no instance uses any more."""
@@ -314,7 +319,10 @@ class Supervisor:
         environment = Environment(self.home / "namespaces" / request["namespace"])
         if f"install:{environment.name}" in self.keeper.children():
             return {"error": f"an installation into {environment.name} is under way; wait for its end"}
-        self._install(environment, request["label"], request["requirements"])
+        try:
+            self._install(environment, request["label"], request["requirements"])
+        except OSError as error:
+            return {"error": f"the installer cannot be confined: {error}"}
         return {"ok": True}
 
     def status(self) -> dict[str, Any]:

@@ -21,16 +21,16 @@ FILES = {
 }
 
 
-def limit(pid):
+def limit(pid, who):
     """Take an interpreter's or a server's processor time away (prlimit(2))."""
     resource.prlimit(int(pid), resource.RLIMIT_CORE, resource.prlimit(int(pid), resource.RLIMIT_CORE))
 
 
-def stand_back(pid):
+def stand_back(pid, who):
     os.setpriority(os.PRIO_PROCESS, int(pid), os.getpriority(os.PRIO_PROCESS, int(pid)))
 
 
-def memory(pid):
+def memory_of(pid, who):
     open(f"/proc/{pid}/mem", "rb").close()
 
 
@@ -40,6 +40,8 @@ def survive(path):
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
+            for number in (0, 1, 2):
+                os.dup2(os.open("/dev/null", os.O_RDWR), number)
             os.execve(sys.executable, [sys.executable, "-c", source, path], {})
         os._exit(0)
     while not os.path.exists(path):
@@ -48,42 +50,25 @@ def survive(path):
 
 def say_without_end():
     while True:
-        print("x" * 1000, flush=True)
-
-
-def say_no_line():
-    while True:
-        sys.stdout.write("x" * 1000)
+        sys.stdout.write("x" * 100000)
         sys.stdout.flush()
 
 
 def secret(name):
-    """Find the value of a variable in the environment of whoever we see."""
-    seen = [open(path, "rb").read() for path in glob.glob("/proc/[0-9]*/environ") if os.access(path, os.R_OK)]
-    if name.encode() not in b"\0".join([*seen, *(f"{key}={value}".encode() for key, value in os.environ.items())]):
+    """Find something in the environment of whoever we see."""
+    seen = [repr(os.environ).encode()]
+    for path in glob.glob("/proc/[0-9]*/environ"):
+        try:
+            seen.append(open(path, "rb").read())
+        except OSError:
+            continue
+    if name.encode() not in b"".join(seen):
         raise LookupError(f"nobody has {name}")
 
 
 def put_interpreter(environment):
     os.remove(f"{environment}/bin/python")
     os.symlink("/bin/sh", f"{environment}/bin/python")
-
-
-def put_settings(environment):
-    with open(f"{environment}/pyvenv.cfg", "a") as file:
-        file.write("home = /tmp\n")
-
-
-def put_link(environment, target):
-    os.symlink(target, f"{environment}/elsewhere")
-
-
-def put_second_name(environment, source):
-    os.link(source, f"{environment}/second")
-
-
-def put_pipe(environment):
-    os.mkfifo(f"{environment}/pipe")
 
 
 def put_depth(environment):
@@ -97,6 +82,14 @@ def put_nothing(environment):
     subprocess.run(["rm", "-rf", environment])
     if os.path.exists(environment):
         raise OSError("it is still there")
+
+
+def kill(pid, who):
+    escape.kill(pid)
+
+
+def trace(pid, who):
+    escape.trace(pid)
 
 
 DO = {
