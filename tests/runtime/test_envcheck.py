@@ -38,6 +38,11 @@ def redirect_interpreter(target: Path) -> None:
     (target / "bin" / "python3").symlink_to("/bin/sh")
 
 
+def link_settings(target: Path) -> None:
+    (target / "pyvenv.cfg").rename(target / "cfg")
+    (target / "pyvenv.cfg").symlink_to("cfg")
+
+
 def replace_bin(target: Path) -> None:
     (target / "bin").rename(target / "old")
     (target / "bin").symlink_to("/usr/bin")
@@ -67,19 +72,13 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
         "replaced its interpreter",
     ),
     "other settings": (lambda target: (target / "pyvenv.cfg").write_text("home = /tmp\n"), "changed its pyvenv.cfg"),
-    "settings that are a link": (
-        lambda target: (
-            (target / "pyvenv.cfg").rename(target / "cfg"),
-            (target / "pyvenv.cfg").symlink_to("cfg"),
-        ),
-        "changed its pyvenv.cfg",
-    ),
+    "settings that are a link": (link_settings, "changed its pyvenv.cfg"),
     "a link to elsewhere": (lambda target: (target / PACKAGES / "x.py").symlink_to("/etc/passwd"), "link to elsewhere"),
     "a link upwards": (lambda target: (target / "x").symlink_to("../../.."), "link to elsewhere"),
     "a second name": (lambda target: os.link(target / "pyvenv.cfg", target / "x"), "has a second name"),
     "a pipe": (lambda target: os.mkfifo(target / "x"), "neither a file nor a directory"),
     "a program of another account": (
-        lambda target: ((target / "x").touch(), (target / "x").chmod(0o4755)),
+        lambda target: os.close(os.open(target / "x", os.O_CREAT, 0o4755)),
         "executed as another account",
     ),
     "depth": (nest, "lies too deep"),

@@ -68,8 +68,9 @@ class Environment:
         3. Keep the new requirements beside the old ones, and switch the link. Raises InstallFailed; nothing has
         changed then.
         """
-        self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with self._alone(), self._room(sandbox or Sandbox(), wanted) as (behind, temporary):
+        sandbox = sandbox or Sandbox()
+        sandbox.own(self.notes, 0o750)
+        with self._alone(), self._room(sandbox, wanted) as (behind, temporary):
             kept = self.directory / "requirements"
             kept.mkdir(exist_ok=True)
             files = {path.name: path for path in sorted(kept.glob("*.txt"))}
