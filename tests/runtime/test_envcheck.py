@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from webapps.runtime.envcheck import NotWhole, Skeleton
+from webapps.runtime.sandboxes import remove
 
 PACKAGES = "lib/python3.11/site-packages"
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tuple[Path, Skeleton]:
+def made(tmp_path: Path) -> Iterator[tuple[Path, Skeleton]]:
     """An environment as uv makes it, and what it was when it was empty."""
     target = tmp_path / "envs" / "1"
     (target / PACKAGES).mkdir(parents=True)
@@ -25,7 +26,8 @@ def made(tmp_path: Path) -> tuple[Path, Skeleton]:
     (target / "bin" / "python3").symlink_to("python")
     (target / "lib64").symlink_to("lib")
     (target / "pyvenv.cfg").write_text("home = /usr/bin\n")
-    return target, Skeleton(target)
+    yield target, Skeleton(target)
+    remove(target)  # pytest cannot where it is deep.
 
 
 def replace_interpreter(target: Path) -> None:
