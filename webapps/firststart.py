@@ -15,10 +15,16 @@ from django.db import transaction
 
 from webapps.choices import PROTECTED, Authentication
 from webapps.models import Namespace, WebApp
+from webapps.runtime import installer
+from webapps.runtime.confines import Confines
 from webapps.runtime.environments import Environment, InstallFailed
+from webapps.runtime.owners import Owners, own
+from webapps.runtime.sandboxes import Sandbox
 
 Say = Callable[[str], None]
 
+#: How long (seconds) is waited until it is known which walls this machine permits.
+PATIENCE = 60.0
 NAMESPACES = {"USER": "Your own applications", "SAMPLES": "The sample applications"}
 SAMPLES = {
     "flask": {
@@ -57,7 +63,7 @@ def prepare(home: Path, say: Say, user: str = "", *, beyond: bool = False) -> No
         for name, description in NAMESPACES.items():
             Namespace.objects.create(name=name, description=description)
     if wanted:
-        _samples(home, say, PROTECTED if beyond else Authentication.UNAUTHENTICATED)
+        _samples(home, say, PROTECTED if beyond else Authentication.UNAUTHENTICATED, user)
     if user:
         _give(home, user)
 
@@ -91,7 +97,7 @@ def _close_samples(say: Say) -> None:
         say(f"{webapp.label} asks for a sign-in now, because Stoa listens beyond this machine.")
 
 
-def _samples(home: Path, say: Say, methods: int) -> None:
+def _samples(home: Path, say: Say, methods: int, user: str) -> None:
     say("Setting up the sample applications …")
     for name, fields in SAMPLES.items():
         directory = home / "csp" / "samples" / name
@@ -109,19 +115,32 @@ def _samples(home: Path, say: Say, methods: int) -> None:
             authe_enabled=methods,
             **fields,
         )
-    _install(home, say)
+    _install(home, say, user)
 
 
-def _install(home: Path, say: Say) -> None:
+def _install(home: Path, say: Say, user: str) -> None:
     """Install what the samples need; without a network they are there all the same, and say what is missing."""
     environment = Environment(home / "namespaces" / "SAMPLES")
-    environment.directory.mkdir(parents=True, exist_ok=True)
+    own(environment.directory, installer.account_of(user))
     kept = environment.directory / "requirements"
     kept.mkdir(exist_ok=True)
     for name in SAMPLES:
         shutil.copyfile(home / "csp" / "samples" / name / "requirements.txt", kept / f"samples_{name}.txt")
     try:
-        environment.build("samples", None, lambda line: say(f"  {line}"))
+        environment.build("samples", None, lambda line: say(f"  {line}"), _sandbox(home, user))
     except InstallFailed as error:
         shutil.rmtree(kept)
         say(f"The samples' packages could not be installed: {error}. Try again from their pages.")
+
+
+def _sandbox(home: Path, user: str) -> Sandbox:
+    """Return the sandbox of an installer, which runs as the account that applications run as."""
+    confines, account = Confines(home, Owners(user), lambda: ()), installer.account_of(user)
+    confines.machine.settle(account, PATIENCE)
+    if problem := confines.machine.problem(account):
+        raise InstallFailed(problem)
+    try:
+        confinement = installer.confinement(confines, account, installer.Reach()) if confines.on else None
+    except OSError as error:
+        raise InstallFailed(str(error)) from error
+    return Sandbox(confinement, account)

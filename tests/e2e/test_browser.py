@@ -298,11 +298,9 @@ def test_a_keyboard_is_enough_to_sign_in_and_save(stoa: Stoa, arrive: Arrive) ->
 
 
 def test_requirements_are_installed_from_the_page_with_a_clear_end(stoa: Stoa, visitor: Visitor) -> None:
-    wheel = make_wheel(stoa.directory)
-    stoa.write(
-        "browser/needs",
-        {"app.py": "import browser_tiny\n" + HELLO, "requirements.txt": f"browser-tiny @ {wheel.as_uri()}\n"},
-    )
+    directory = stoa.write("browser/needs", {"app.py": "import browser_tiny\n" + HELLO})
+    wheel = make_wheel(directory)
+    stoa.write("browser/needs", {"requirements.txt": f"browser-tiny @ {wheel.as_uri()}\n"})
     page = visitor.page
     create(visitor, "/browser/needs", "USER", "app", "application")
     expect(visitor.badge()).to_have_text("Failed")

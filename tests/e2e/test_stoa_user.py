@@ -96,10 +96,10 @@ def test_the_front_serves_files_and_the_portal(looking: Stoa) -> None:
 
 
 def test_an_installer_runs_as_the_account(looking: Stoa) -> None:
-    wheel = make_wheel(looking.directory)
+    directory = looking.write("needs", {"app.py": "import browser_tiny\n" + LOOK})
+    wheel = make_wheel(directory)
     wheel.chmod(0o644)
-    needs = {"app.py": "import browser_tiny\n" + LOOK, "requirements.txt": f"browser-tiny @ {wheel.as_uri()}\n"}
-    directory = looking.write("needs", needs)
+    looking.write("needs", {"requirements.txt": f"browser-tiny @ {wheel.as_uri()}\n"})
     shutil.chown(directory, ACCOUNT)
     looking.create("/needs", directory)
     looking.wait_for_state("/needs", "failed")

@@ -3,6 +3,7 @@
 ``<home>/namespaces/<NAME>/`` holds ``env`` (a link to ``envs/<number>``), ``requirements/`` (what has been installed,
 one file an application), ``install/log`` and ``install/json``. Run as ``python -m webapps.runtime.environments
 NAMESPACE_DIR LABEL [REQUIREMENTS]``, by the keeper for the supervisor: it goes on when the supervisor is restarted.
+What runs other people's code, it runs in a sandbox (``sandboxes``), with the confinement of its own environment.
 """
 
 from __future__ import annotations
@@ -12,17 +13,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import seclusion
-
-Say = Callable[[str], None]
+from . import envcheck, installer, ownroot, requirements, seclusion, walls
+from .sandboxes import CommandFailed, Sandbox, Say, remove
 
 
 class InstallFailed(Exception):
@@ -62,29 +61,47 @@ class Environment:
         made = self.link.is_symlink() and target.parent == (self.directory / "envs").resolve()
         return python if made and python.exists() else None
 
-    def build(self, label: str, requirements: Path | None, say: Say) -> Path:
+    def build(self, label: str, wanted: Path | None, say: Say, sandbox: Sandbox | None = None) -> Path:
         """Make a new environment with all that the namespace's applications asked for, and switch to it.
 
-        1. Note the new requirements beside the old ones. 2. Make ``envs/<next>`` and install them all.
-        3. Switch the link, and only then keep the note. Raises InstallFailed; nothing has changed then.
+        1. Make ``envs/<next>`` and install the new requirements and the old ones. 2. Look at what was made.
+        3. Keep the new requirements beside the old ones, and switch the link. Raises InstallFailed; nothing has
+        changed then.
         """
-        self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with self._alone():
+        sandbox = sandbox or Sandbox()
+        sandbox.own(self.notes, 0o750)
+        with self._alone(), self._room(sandbox, wanted) as (behind, temporary):
             kept = self.directory / "requirements"
             kept.mkdir(exist_ok=True)
             files = {path.name: path for path in sorted(kept.glob("*.txt"))}
-            if requirements:
-                files[_file_name(label)] = requirements
             target = self._next()
             try:
-                self._make(target, list(files.values()), say)
-            except InstallFailed:
-                shutil.rmtree(target, ignore_errors=True)
-                raise
-            if requirements:
-                shutil.copyfile(requirements, kept / _file_name(label))
+                text = requirements.read(wanted, behind) if wanted else ""
+                if wanted:
+                    files[file_name(label)] = fresh = temporary / file_name(label)
+                    fresh.write_text(text)
+                self._make(target, list(files.values()), say, behind.reaching(read=[kept], write=[target]))
+            except (CommandFailed, envcheck.NotWhole, OSError) as error:
+                remove(target)
+                raise InstallFailed(str(error)) from error
+            if wanted:
+                self._keep(kept / file_name(label), text)
             self._switch(target)
         return target
+
+    @contextmanager
+    def _room(self, sandbox: Sandbox, wanted: Path | None) -> Iterator[tuple[Sandbox, Path]]:
+        """Have a cache, which no other namespace and no application shares, and temporary directories for a while."""
+        cache, temporary = sandbox.own(self.notes / "cache"), self.notes / "tmp"
+        remove(temporary)
+        sandbox.own(temporary)
+        for name, mode in {"home": 0o700, **dict.fromkeys(ownroot.TEMPORARY.values(), 0o1777)}.items():
+            sandbox.own(temporary / name, mode)
+        behind = sandbox.reaching(write=[cache]).in_room(temporary)
+        try:
+            yield behind.at(wanted.parent if wanted else "/", {**_variables(), "UV_CACHE_DIR": str(cache)}), temporary
+        finally:
+            remove(temporary)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -98,11 +115,19 @@ class Environment:
         numbers = [int(path.name) for path in envs.iterdir() if path.name.isdigit()]
         return envs / str(max(numbers, default=0) + 1)
 
-    def _make(self, target: Path, files: list[Path], say: Say) -> None:
-        run([uv(), "venv", "--no-project", "--python", sys.executable, str(target)], say)
+    def _make(self, target: Path, files: list[Path], say: Say, sandbox: Sandbox) -> None:
+        sandbox.own(target, 0o755)
+        _run(sandbox, [uv(), "venv", "--no-project", "--python", sys.executable, str(target)], say)
+        empty = envcheck.Skeleton(target)
         if files:
             install = [uv(), "pip", "install", "--python", str(target / "bin" / "python")]
-            run([*install, *(word for path in files for word in ("-r", str(path)))], say)
+            _run(sandbox, [*install, *(word for path in files for word in ("-r", str(path)))], say)
+        empty.check()
+
+    def _keep(self, path: Path, text: str) -> None:
+        fresh = self.notes / ".requirements"
+        fresh.write_text(text)
+        fresh.replace(path)
 
     def _switch(self, target: Path) -> None:
         fresh = self.directory / f".env-{target.name}"
@@ -139,7 +164,7 @@ class Environment:
             return False
         return False
 
-    def install(self, label: str, requirements: Path | None) -> bool:
+    def install(self, label: str, wanted: Path | None, sandbox: Sandbox) -> bool:
         """Build, each line to ``install/log`` as it comes, the end to ``install/json``; say if it went well."""
         self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
         started = now()
@@ -147,14 +172,15 @@ class Environment:
             fcntl.flock(running, fcntl.LOCK_EX)
             with (self.notes / "log").open("w", buffering=1) as log:
                 self._note(Installation("running", label, started))
-                end = self._tried(label, requirements, lambda line: print(line, file=log), started)
+                end = self._tried(label, wanted, lambda line: print(line, file=log), started, sandbox)
                 print(end.message, file=log)
             self._note(end)
         return end.state == "done"
 
-    def _tried(self, label: str, requirements: Path | None, say: Say, started: str) -> Installation:
+    def _tried(self, label: str, wanted: Path | None, say: Say, started: str, sandbox: Sandbox) -> Installation:
+        say(sandbox.words())
         try:
-            self.build(label, requirements, say)
+            self.build(label, wanted, say, sandbox)
         except InstallFailed as error:
             return Installation("failed", label, started, now(), f"{error}. Nothing has changed.")
         except OSError as error:
@@ -176,36 +202,20 @@ def uv() -> str:
     return found
 
 
-def run(argv: list[str], say: Say) -> None:
-    """Run a command and say each line as it comes. Raises InstallFailed with the last lines."""
+def _run(sandbox: Sandbox, argv: list[str], say: Say) -> None:
     say("$ " + " ".join([Path(argv[0]).name, *argv[1:]]))
-    process = subprocess.Popen(  # noqa: S603
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=_installer_environment(),
-    )
-    last = ""
-    for line in process.stdout or ():
-        say(line.rstrip())
-        last = line.strip() or last
-    if process.wait():
-        raise InstallFailed(f"{Path(argv[0]).name} {argv[1]} ended with status {process.returncode}: {last}")
+    sandbox.run(argv, say)
 
 
-def _installer_environment() -> dict[str, str]:
-    """Pass on what an installer needs (indexes, proxies, certificates), and nothing of Stoa's."""
-    passed = re.compile(r"(UV_|PIP_|SSL_|REQUESTS_|LC_|XDG_)\w*|LANG|PATH|HOME|TMPDIR|(?i:(https?|no|all)_proxy)")
-    environment = {name: value for name, value in os.environ.items() if passed.fullmatch(name)}
-    if "UV_CACHE_DIR" not in environment and not os.access(os.environ.get("HOME", ""), os.W_OK):
-        environment["UV_NO_CACHE"] = "1"  # An account such as nobody has no directory to keep one in.
-    return {**environment, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+def _variables() -> dict[str, str]:
+    """Return what installers are told: what an administrator has set, then what is so here."""
+    # Copied, not linked: what writes into a file of the cache, or of the new environment, changes no other one.
+    own = {"NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy"}
+    return {**installer.passed(os.environ), **own}
 
 
-def _file_name(label: str) -> str:
+def file_name(label: str) -> str:
+    """Return the name under which an application's requirements are kept."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", label).strip("_") + ".txt"
 
 
@@ -217,8 +227,9 @@ def now() -> str:
 def main() -> int:
     """Install for one application, or only make the environment."""
     seclusion.seclude()
-    directory, label, *requirements = sys.argv[1:]
-    done = Environment(Path(directory)).install(label, Path(requirements[0]) if requirements else None)
+    directory, label, *wanted = sys.argv[1:]
+    sandbox = Sandbox.of(os.environ.pop(walls.KEY, ""))
+    done = Environment(Path(directory)).install(label, Path(wanted[0]) if wanted else None, sandbox)
     return 0 if done else 1
 
 

@@ -52,6 +52,11 @@ class Machine:
             raise OSError(waiting)
         return self.known[_uid(account)]
 
+    def settle(self, account: Account, seconds: float) -> None:
+        """Wait at most so long for an answer: before the supervisor runs there is no tick that could wait."""
+        if self.waiting(account) and (trial := self.trials.get(_uid(account))):
+            trial.thread.join(seconds)
+
     def waiting(self, account: Account) -> str:
         """Say what an application of an account waits for, "" where it need not. Asks, where nobody has."""
         uid = _uid(account)

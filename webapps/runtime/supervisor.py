@@ -5,6 +5,7 @@ It can be restarted at any moment: what runs is noted in the keeper, what is wis
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import control, passes, processes, wire
+from . import control, installer, passes, processes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
 from .areas import Place
-from .environments import Environment
+from .environments import Environment, file_name
 from .events import Events
 from .fileplaces import FilePlaces
 from .fleet import Fleet
@@ -30,7 +31,7 @@ from .loop import Loop
 from .owners import own
 from .plan import Key
 from .rows import NotOurs, check_not_gone
-from .spec import AppSpec, Files, Protocol, Route, State
+from .spec import AppSpec, Bounds, Files, Protocol, Route, State
 
 TICK = 1.0
 # While somebody may be editing an application with DEBUG that is awake.
@@ -221,20 +222,38 @@ class Supervisor:
     def _make_environment(self, environment: Environment) -> None:
         last = environment.installation()
         if environment.name not in self.jobs:
-            self._install(environment, environment.name, None)
+            with contextlib.suppress(OSError):  # What the machine permits is not known yet: the next tick asks again.
+                self._install(environment, environment.name, None)
         elif last and last.state == "failed":
             self.unmade[environment.name] = last.message  # A person has to look: it is not tried again by itself.
 
     def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
-        """Have the keeper start the installer, which goes on whatever happens to us."""
-        self.jobs.add(environment.name)
+        """Have the keeper start the installer, which goes on whatever happens to us.
+
+        Raises OSError where it cannot be confined yet.
+        """
         mark = processes.on_command_line(processes.mark_of(self.run_dir))
-        argv = [sys.executable, *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
+        argv = [sys.executable, "-P", *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
         argv += [requirements] if requirements else []
         user = self.fleet.owners.of_directory(environment.directory)
-        passed = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        account = installer.account_of(user or self.fleet.owners.user)
+        if problem := self.fleet.confines.machine.problem(account):
+            raise OSError(problem)
+        carried = installer.carried(self.fleet.confines, account, self._reach(environment, requirements))
+        passed = {**installer.passed(os.environ), **carried, "PYTHONPATH": str(Path(__file__).parents[2])}
+        self.jobs.add(environment.name)
         self.keeper.start(f"install:{environment.name}", argv, passed, again=False, user=user)
         self.events.say(f"installing into the environment of {environment.name} for {label}")
+
+    def _reach(self, environment: Environment, requirements: str | None) -> installer.Reach:
+        """Say what an installation may reach of the applications of its namespace."""
+        here = [spec for spec in self.specs.values() if spec.namespace == environment.name]
+        kept = environment.directory / "requirements"
+        directories = {spec.directory for spec in here if (kept / file_name(spec.label)).exists()}
+        if requirements:
+            directories.add(os.path.dirname(requirements))
+        bounds = here[0].bounds if here else Bounds()
+        return installer.Reach(tuple(sorted(filter(None, directories))), bounds)
 
     def _tidy(self) -> None:
         """Now and then remove the environments that no instance uses any more."""
@@ -354,7 +373,10 @@ class Supervisor:
         environment = Environment(self.home / "namespaces" / request["namespace"])
         if f"install:{environment.name}" in self.keeper.children():
             return {"error": f"an installation into {environment.name} is under way; wait for its end"}
-        self._install(environment, request["label"], request["requirements"])
+        try:
+            self._install(environment, request["label"], request["requirements"])
+        except OSError as error:
+            return {"error": f"the installer cannot be confined: {error}"}
         return {"ok": True}
 
     def status(self) -> dict[str, Any]:
