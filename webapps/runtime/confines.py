@@ -6,17 +6,15 @@ import dataclasses
 import json
 import os
 import pwd
-import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import ownroot, seclusion, wallreport, walls
+from . import ownroot, removal, seclusion, wallreport, walls
 from .cgroups import Delegated
 from .owners import Owners, own
 from .spec import AppSpec, Protocol
@@ -132,7 +130,7 @@ class Confines:
         if directory.is_dir():
             directory.rename(self.temporary / f"{GONE}{app_id}-{time.time_ns()}")
         for gone in self.temporary.glob(f"{GONE}*"):
-            threading.Thread(target=shutil.rmtree, args=(gone, True), daemon=True).start()
+            removal.begin(gone)
 
     def _readable(self, spec: AppSpec, namespace: Path) -> Iterator[str]:
         for path in SYSTEM:
