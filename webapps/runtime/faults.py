@@ -59,6 +59,10 @@ class Faults:
         """Say what is wrong for any of these, "" where nothing is."""
         return "; ".join(words for (name, _doing), words in self._present.items() if name in whose)
 
+    def forgive(self, whose: str) -> None:
+        """Let what has happened to one be over, since it begins anew; what goes wrong still will be seen again."""
+        self._present = {place: words for place, words in self._present.items() if place[0] != whose}
+
     def forget_all_but(self, known: Collection[str]) -> None:
         """Forget those that are gone."""
         self._present = {place: words for place, words in self._present.items() if place[0] in known}

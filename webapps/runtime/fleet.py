@@ -105,8 +105,8 @@ class Fleet:
 
     def _give_up(self, application: Application, _now: float) -> None:
         """Have a start fail that was cut off before it had a process."""
-        newcomer, fault = application.newcomer, self.faults.words(application.label)
-        if newcomer and fault and not newcomer.workers:
+        fault, newcomer = self.faults.words(application.label), application.newcomer
+        if fault and newcomer and not newcomer.workers:
             self._newcomer_failed(application, Failure(newcomer.key, fault))
 
     def _apologise(self, application: Application, _now: float) -> None:
@@ -173,8 +173,7 @@ class Fleet:
     def _put_away(self, application: Application) -> None:
         """Close the socket of one that serves no more, and end what its processes have left behind."""
         self._unbind(application)
-        left = processes.end_orphans(os.getppid(), application.id)
-        if left:
+        if left := processes.end_orphans(os.getppid(), application.id):
             self.events.say(f"{application.label} had left processes behind, which are ended: {left}")
 
     def _unbind(self, application: Application) -> None:
@@ -230,8 +229,8 @@ class Fleet:
         application.waiting = self.turns.waiting(newcomer for newcomer in starters if newcomer)
         if application.waiting:
             return
-        now = time.monotonic()
-        application.watched = last_change(spec.directory)
+        self.faults.forgive(application.label)
+        now, application.watched = time.monotonic(), last_change(spec.directory)
         application.files = edits.stamp(spec) if spec.debug else 0
         instance = Instance(spec, key, began=now, deadline=now + spec.limits.start_timeout)
         instance.target = application.begins_with(spec)
@@ -365,6 +364,7 @@ class Fleet:
             return
         self._newcomer_gone(application)
         self.forget_sleep(application)
+        self.faults.forgive(application.label)
         application.current, application.called = newcomer, False
         application.failure = application.crash = None
         newcomer.pulse = Pulse(time.monotonic())

@@ -115,14 +115,17 @@ def opened(path: str | os.PathLike[str], below: str | os.PathLike[str] = "", fla
 
     It is looked at before it is opened: opening alone can have a device do something, and wakes who waits at a FIFO.
     """
-    way = _way(os.fspath(path), os.fspath(below))
+    path = os.fspath(path)
+    way = _way(path, os.fspath(below))
     try:
         kind = stat.S_IFMT(os.fstat(way).st_mode)
         if kind != stat.S_IFREG:
-            raise Unreadable(
-                os.fspath(path), f"is {KINDS.get(kind, 'no regular file')}; a regular file has to be there"
-            )
+            raise Unreadable(path, f"is {KINDS.get(kind, 'no file')}; a regular file has to be there")
         return os.open(f"/proc/self/fd/{way}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except Unreadable:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(way)
 
@@ -179,6 +182,8 @@ def _way(path: str, below: str) -> int:
             way = os.open(part, WAY, dir_fd=before)
         except NotADirectoryError:
             raise _no_directory(path, before) from None
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
         finally:
             os.close(before)
     return way

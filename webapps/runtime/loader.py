@@ -149,7 +149,7 @@ def _no_such_module(directory: str, name: str) -> str:
 
 def modules_in(directory: str) -> list[str]:
     """List what could be given as Application Name: modules, packages, script files."""
-    listed = (name for name in hostedfiles.names(directory, most=MOST_LOOKED_AT) if name == hostedfiles.plain(name))
+    listed = (name for name in hostedfiles.names(directory, most=MOST_LOOKED_AT) if name.isprintable())
     return sorted(module for name in listed for module in _modules_of(os.path.join(directory, name), name))
 
 
