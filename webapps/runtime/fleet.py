@@ -17,9 +17,8 @@ from .application import PAUSES, STEADY, Application, Failure, Instance, Worker,
 from .caretaker import Caretaker
 from .confines import Confines
 from .crew import Crew
-from .crowd import Crowd
 from .events import Events
-from .faults import Faults
+from .faults import MACHINE, Faults
 from .keeperlink import KeeperLink
 from .listeners import Listeners
 from .looks import Looks
@@ -55,7 +54,6 @@ class Fleet:
         self.loop = loop
         self.looks = Looks()
         self.caretaker = Caretaker(events, self.looks)
-        self.crowd = Crowd(events)
         self.rush = Rush(lambda: processes.below(keeper.children().get("front", 0)))
         self.turns = Turns()
         self.starters: set[int] = set()
@@ -80,14 +78,14 @@ class Fleet:
         for place in self.crew.lose_dead_zygotes():
             self._zygote_failed(place)
         self.routed = routed
-        self.crowd.look(self.applications.values())
         begun = 0
         for application in list(self.applications.values()):
             if application.rests and not application.leaving:
                 continue  # A thousand may sleep.
             self._look_at(application, now)
             begun += application.begun
-        self.rush.look(begun, now)
+        with self.faults.of(MACHINE, "scheduling the front"):
+            self.rush.look(begun, now)
         self._release_zygotes()
 
     def _look_at(self, application: Application, now: float) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 from . import control, hostedfiles, passes, processes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
+from .crowd import Crowd
 from .environments import Environment
 from .events import Events
+from .faults import GROUPS, MACHINE, OWN, SOCKET
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
 from .keeperlink import KeeperGone, KeeperLink
@@ -34,8 +36,6 @@ DEBUG_TICK = 0.4
 TIDY = 60.0
 # Answers are cut into packets of about this many applications.
 PART = 50
-# Whose faults are no application's.
-OWN = GROUPS, SOCKET = "control groups", "control socket"
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Supervisor:
         self.loop = loop
         self.fleet = Fleet(self.run_dir, keeper, events, loop, user)
         self.faults = self.fleet.faults
+        self.crowd = Crowd(events)
         self.since = now_text()
         self.counter: int | None = None
         self.specs: dict[int, AppSpec] = {}
@@ -113,6 +114,8 @@ class Supervisor:
         self._wish()
         with self.faults.of(GROUPS, "setting limits"):
             self.fleet.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
+        with self.faults.of(MACHINE, "counting processes"):
+            self.crowd.look(self.fleet.applications.values())
         self.fleet.tick(self.front.routed)
         self._forget_the_gone()
         self._tidy()
@@ -353,7 +356,7 @@ class Supervisor:
                 "refused": {str(key): words for key, words in self.front.refused.items()},
                 "settled": self.front.settled,
             },
-            "warnings": [*([self.trouble] if self.trouble else []), *self.front.warnings],
+            "warnings": [*filter(None, (self.trouble, self.faults.words(*OWN))), *self.front.warnings],
             "walls": self.fleet.confines.report(self.fleet.groups.delegated),
         }
 
