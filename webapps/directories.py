@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from webapps.runtime import hostedfiles
 from webapps.runtime.loader import modules_in
 
 LISTED = 12
+#: So many .pth files of an environment are read, and so many bytes of each.
+MOST_PTH, PTH_BYTES = 200, 64 << 10
 HELLO_WSGI = '''"""A web application that says hello. Change it and press Reload in the portal."""
 
 
@@ -84,7 +87,7 @@ def _has_module(root: str, name: str) -> bool:
         return True
     folder, stem = os.path.split(place)
     try:
-        return any(entry.startswith(stem + ".") and entry.endswith(".so") for entry in os.listdir(folder))
+        return any(name.startswith(stem + ".") and name.endswith(".so") for name in hostedfiles.names(folder, root))
     except OSError:
         return False
 
@@ -98,16 +101,34 @@ def _modules(directory: str) -> list[str]:
 
 def installed_roots(interpreter: str, namespace_directory: str) -> list[str]:
     """List the directories of the packages that an interpreter or a namespace's environment has."""
-    prefix = Path(interpreter).parent.parent if interpreter else Path(namespace_directory) / "env"
-    sites = sorted(prefix.glob("lib*/python3*/site-packages")) + sorted(prefix.glob("lib/python3/dist-packages"))
-    return [str(site) for site in sites] + [line for site in sites for line in _linked(site)]
+    if interpreter:  # Where an administrator has put it there may be links.
+        prefix, below = os.path.dirname(os.path.dirname(interpreter)), ""
+    else:
+        prefix, below = os.path.realpath(f"{namespace_directory}/env"), os.path.realpath(namespace_directory)
+    sites = list(_sites(prefix, below))
+    return sites + [line for site in sites for line in _linked(site, below)]
 
 
-def _linked(site: Path) -> Iterable[str]:
+def _sites(prefix: str, below: str) -> Iterable[str]:
+    for lib in (name for name in _names(prefix, below) if name.startswith("lib")):
+        for version in (name for name in _names(f"{prefix}/{lib}", below) if name.startswith("python3")):
+            kind = "dist-packages" if version == "python3" else "site-packages"
+            if os.path.isdir(site := f"{prefix}/{lib}/{version}/{kind}"):
+                yield site
+
+
+def _names(directory: str, below: str) -> list[str]:
+    try:
+        return hostedfiles.names(directory, below)
+    except OSError:
+        return []
+
+
+def _linked(site: str, below: str) -> Iterable[str]:
     """Yield the directories that ``.pth`` files add: editable installs, as a rule."""
-    for path in site.glob("*.pth"):
+    for name in [name for name in _names(site, below) if name.endswith(".pth")][:MOST_PTH]:
         try:
-            lines = path.read_text(errors="replace").splitlines()
+            lines = hostedfiles.text(f"{site}/{name}", site, PTH_BYTES).splitlines()
         except OSError:
             continue
         yield from (line for line in lines if os.path.isabs(line))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from . import processes, wire
@@ -29,15 +30,16 @@ class Adoption:
     def take_over(self) -> None:
         """Take what is held, in the order in which one needs the other."""
         for key, kept in self._of_kind("socket"):
-            listener = socket.socket(fileno=kept.fds.pop())
-            listener.setblocking(False)
-            self._application(int(key), kept.meta["label"]).listener = listener
+            with self._care(kept):
+                self._socket(self._application(int(key), kept.meta["label"]), kept)
         for key, kept in self._of_kind("asleep"):
-            self._sleeper(self._application(int(key), kept.meta["label"]), kept.meta)
+            with self._care(kept):
+                self._sleeper(self._application(int(key), kept.meta["label"]), kept.meta)
         for key, kept in self._of_kind("learnt"):
             self.fleet.crew.zygotes.learnt[key] = kept.meta["modules"]
         for key, kept in self._of_kind("worker"):
-            self._worker(key, kept.meta)
+            with self._care(kept):
+                self._worker(key, kept.meta)
         zygotes = {f"unix:{key}": kept.meta for key, kept in self._of_kind("unix") if key.startswith("zygote:")}
         for kept in self.held.values():
             wire.close_all(kept.fds)
@@ -46,6 +48,14 @@ class Adoption:
     def _of_kind(self, kind: str) -> list[tuple[str, Held]]:
         found = ((key.partition(":"), kept) for key, kept in self.held.items())
         return [(name, kept) for (first, _colon, name), kept in found if first == kind]
+
+    def _care(self, kept: Held) -> AbstractContextManager[None]:
+        """Take the others over all the same where one cannot be."""
+        return self.fleet.faults.of(kept.meta.get("label", ""), "taking it over")
+
+    def _socket(self, application: Application, kept: Held) -> None:
+        application.listener = socket.socket(fileno=kept.fds.pop())
+        application.listener.setblocking(False)
 
     def _sleeper(self, application: Application, meta: dict[str, Any]) -> None:
         key = Key(**meta["key"])

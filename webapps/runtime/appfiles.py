@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+from itertools import islice
 
+from .edits import ENDINGS, SKIPPED
+from .hostedfiles import TooMuch, Walk
 from .spec import AppSpec
 
-# How many files of a failed application are looked at each second.
-MOST_WATCHED = 200
+# How many files, and names of any kind, of a failed application are looked at each second.
+MOST_WATCHED = 1000
+MOST_NAMES = 5000
 
 
 def problem_of(spec: AppSpec) -> str:
@@ -23,19 +26,11 @@ def problem_of(spec: AppSpec) -> str:
 
 
 def last_change(directory: str) -> int:
-    """Return a number that changes when Python files in a directory, or one level below it, do."""
-    seen = []
-    try:
-        for folder in (directory, *_folders(directory)):
-            with os.scandir(folder) as entries:
-                found = (entry for entry in entries if entry.name.endswith((".py", ".wsgi")))
-                seen += [(entry.path, entry.stat().st_mtime_ns) for entry in itertools.islice(found, MOST_WATCHED)]
-    except OSError:
+    """Return a number that changes when Python files in a directory or one level below it do; 0: there is none."""
+    if not os.path.isdir(directory):
         return 0
-    return hash(tuple(sorted(seen))) or 1
-
-
-def _folders(directory: str) -> list[str]:
-    with os.scandir(directory) as entries:
-        found = (entry.path for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__")))
-        return list(itertools.islice(found, MOST_WATCHED // 10))
+    walk = Walk(ENDINGS, SKIPPED, most=MOST_NAMES, deepest=1)
+    try:
+        return hash(tuple((found.path, found.changed) for found in islice(walk.below(directory), MOST_WATCHED))) or 1
+    except TooMuch:
+        return 0

@@ -32,6 +32,7 @@ class Worker:
     ready: bool = False
     ready_fd: int = -1
     message: bytes = b""
+    pieces: int = 0
     gauge: Gauge | None = None
     lifetime: int = 0
     reason: str = ""
@@ -102,7 +103,10 @@ class Failure:
 
 @dataclass
 class Application:
-    """The fact, of one application."""
+    """The fact, of one application.
+
+    ``fault`` is what the supervisor itself failed at, ``unwatched`` why edits of its files are not noticed.
+    """
 
     id: int
     label: str
@@ -125,6 +129,8 @@ class Application:
     why: str = ""
     note: str = ""
     unserved: str = ""
+    unwatched: str = ""
+    fault: str = ""
     renew_at: float = 0.0
     asleep: Key | None = None
     slept: AppSpec | None = None
@@ -160,6 +166,11 @@ class Application:
         quiet = not (self.called or self.current or self.newcomer)
         return quiet and self.asleep is not None and self.asleep == self.wish_key
 
+    def begins_with(self, spec: AppSpec) -> int:
+        """Return how many workers a newcomer has: as many as what it replaces, as far as its limits allow."""
+        running = self.current.target if self.current else least(spec)
+        return max(least(spec), min(running, spec.limits.processes_max))
+
     def renew(self, why: str) -> None:
         """Wish for what is wished already, begun anew."""
         self.edition += 1
@@ -194,7 +205,7 @@ class Application:
             return State.ASLEEP
         if self.current and self.current.ready:
             return State.RUNNING
-        return State.FAILED if self.present_failure() else State.STARTING
+        return State.FAILED if self.present_failure() or self.fault else State.STARTING
 
     def present_failure(self) -> Failure | None:
         """Return the failure of what is wished now; one of an older wish is history."""
@@ -252,10 +263,8 @@ class Application:
             )
         if self.state is State.ASLEEP:
             return self.without_files or "it starts with the next request"
-        if self.state is State.FAILED and not failure:
-            return self.without_files
-        if self.state is State.FAILED and failure:
-            return failure.reason
+        if self.state is State.FAILED:
+            return failure.reason if failure else self.fault or self.without_files
         return self._why_starting() if self.state is State.STARTING else ""
 
     @property
@@ -278,7 +287,7 @@ class Application:
             "reason": self.reason(),
             "detail": failure.detail if failure else "",
             "remedy": failure.remedy if failure else "",
-            "note": self.note,
+            "note": " ".join(filter(None, (self.fault, self.unwatched, self.note))),
             "generation": generation,
             "failed_generation": failure.key.revision if failure else 0,
             "pids": [pid for instance in (self.current, self.newcomer) if instance for pid in instance.pids],

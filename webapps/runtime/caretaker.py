@@ -5,17 +5,20 @@ from __future__ import annotations
 from . import edits, processes
 from .application import Application, Instance, Worker
 from .events import Events
+from .looks import Looks
 from .pulse import Beat, Pulse, Reading
 
 # After a replacement for its own sake failed, the next one waits so long (seconds).
 PATIENCE = 60.0
+UNWATCHED = "Edits are not noticed: its directories hold too much to be looked at. Press Reload after a change."
 
 
 class Caretaker:
     """Feel the pulse of what serves, once a tick."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, looks: Looks) -> None:
         self.events = events
+        self.looks = looks
 
     def look_after(self, application: Application, now: float) -> None:
         """Take one reading, and change what is wished where that is called for."""
@@ -24,7 +27,7 @@ class Caretaker:
             return
         self._feel(instance, instance.pulse, now)
         instance.target = instance.pulse.target(instance.target, instance.spec.limits, now)
-        why = self._edited(application, instance) or self._complaint(application, instance, instance.pulse, now)
+        why = self._edited(application, instance, now) or self._complaint(application, instance, instance.pulse, now)
         if why:
             self.events.of_application(application.label, instance.key.revision, f"begins anew: {why}")
             application.renew(why)
@@ -37,10 +40,16 @@ class Caretaker:
                 readings[worker.key] = _reading(instance, worker)
         pulse.feel(readings, instance.spec.limits, instance.spec.protocol, now)
 
-    def _edited(self, application: Application, instance: Instance) -> str:
+    def _edited(self, application: Application, instance: Instance, now: float) -> str:
         if not instance.spec.debug:
             return ""
-        before, application.files = application.files, edits.stamp(instance.spec)
+        files = self.looks.at(application.id, lambda: edits.stamp(instance.spec), now)
+        if files is None:
+            return ""  # It is not its turn.
+        application.unwatched = "" if files else UNWATCHED
+        if not files:
+            return ""
+        before, application.files = application.files, files
         return "its files were edited" if before not in (0, application.files) else ""
 
     def _complaint(self, application: Application, instance: Instance, pulse: Pulse, now: float) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import pwd
-import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import ownroot, seclusion, wallreport, walls
+from . import ownroot, removal, seclusion, wallreport, walls
 from .areas import Areas, within
 from .cgroups import Delegated
 from .grants import KNOWN_FOR, Grants
@@ -159,7 +157,7 @@ class Confines:
         if directory.is_dir():
             directory.rename(self.temporary / f"{GONE}{app_id}-{time.time_ns()}")
         for gone in self.temporary.glob(f"{GONE}*"):
-            threading.Thread(target=shutil.rmtree, args=(gone, True), daemon=True).start()
+            removal.begin(gone)
 
     def _readable(self, spec: AppSpec, namespace: Path) -> Iterator[str]:
         for path in SYSTEM:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -13,8 +12,10 @@ from typing import Any, Protocol
 
 from . import gauge, processes, wire
 from .application import Application, Instance, Worker
+from .faults import Faults
+from .heard import MOST, MOST_PIECES, Heard
 from .held import PIPE
-from .keeperlink import KeeperLink
+from .keeperlink import KeeperGone, KeeperLink
 from .loop import Loop
 from .nsgroups import NamespaceGroups
 from .spec import AppSpec
@@ -58,7 +59,9 @@ class Crew:
         judge: Judge,
         confines: Callable[[AppSpec], dict[str, str]],
         groups: NamespaceGroups,
+        faults: Faults,
     ) -> None:
+        self.faults = faults
         self.confines = confines
         self.groups = groups
         self.keeper = keeper
@@ -76,26 +79,33 @@ class Crew:
         instance.forked += 1
         instance.workers[worker.key] = worker
         self.workers[worker.key] = (application, instance, worker)
-        ready = os.pipe()
-        out, err = (
-            self._output(application, instance, worker, "out"),
-            self._output(application, instance, worker, "err"),
-        )
-        page = self._page(worker)
-        worker.ready_fd = ready[0]
-        os.set_blocking(ready[0], False)
-        self.loop.watch(ready[0], lambda _fd: self._ready_says(worker.key))
+        ends: list[int] = []
         try:
-            said, confines = application.said(instance.key), self.confines(instance.spec)
-            self.groups.enter(instance.spec.namespace, worker.key, instance.spec.bounds)
-            zygote = self.zygotes.get(instance.key.place)
-            fds = [application.listener.fileno(), ready[1], out, err, page]  # type: ignore[union-attr]
-            zygote.fork(worker.key, _marked(application, instance), confines, said, fds)
-        except OSError as error:
+            self._have_forked(application, instance, worker, ends)
+        except KeeperGone:
+            raise
+        except Exception as error:
+            if not isinstance(error, OSError):
+                self.faults.note(application.label, "starting it", error)
             self.forget(worker.key)
             self.judge.worker_failed(application, instance, f"it cannot be started: {error}")
         finally:
-            wire.close_all([ready[1], out, err, page])
+            wire.close_all(ends)
+
+    def _have_forked(self, application: Application, instance: Instance, worker: Worker, ends: list[int]) -> None:
+        """Give a worker its pipes and its gauge, and have its zygote fork it; ``ends`` are ours to close."""
+        worker.ready_fd, writing = os.pipe()
+        ends.append(writing)
+        for stream in ("out", "err"):
+            ends.append(self._output(application, instance, worker, stream))
+        ends.append(self._page(worker))
+        os.set_blocking(worker.ready_fd, False)
+        self.loop.watch(worker.ready_fd, lambda _fd: self._ready_says(worker.key))
+        said, confines = application.said(instance.key), self.confines(instance.spec)
+        self.groups.enter(instance.spec.namespace, worker.key, instance.spec.bounds)
+        zygote = self.zygotes.get(instance.key.place)
+        fds = [application.listener.fileno(), *ends]  # type: ignore[union-attr]
+        zygote.fork(worker.key, _marked(application, instance), confines, said, fds)
 
     def _page(self, worker: Worker) -> int:
         """Make a worker's gauge, and have the keeper hold it for the next supervisor; return its descriptor."""
@@ -157,13 +167,21 @@ class Crew:
     def _zygote_says(self, zygote: Zygote) -> None:
         try:
             received = wire.receive(zygote.sock)
-        except OSError:
+        except (OSError, ValueError, RecursionError):
             received = None
         if received is None:
             self._zygote_ended(zygote)
             return
-        message = received[0]
         zygote.greeted = True
+        try:
+            self._zygote_said(received[0])
+        except KeeperGone:
+            raise
+        except Exception as error:  # Packages of its environment run in it: what it says may be anything.
+            self.faults.note(zygote.python, "hearing its zygote", error)
+            self._zygote_ended(zygote)
+
+    def _zygote_said(self, message: wire.Message) -> None:
         if "forked" in message:
             self._forked(message["forked"], message["pid"], message["start"])
         elif "ended" in message:
@@ -176,10 +194,14 @@ class Crew:
         if known is None:
             processes.send_signal(pid, start, signal.SIGKILL)
             return
-        application, instance, worker = known
+        worker = known[2]
         worker.pid, worker.start = pid, start
+        with self.faults.of(known[0].label, "taking a process in"):
+            self._take_in(*known)
+
+    def _take_in(self, application: Application, instance: Instance, worker: Worker) -> None:
         self.note(application, instance, worker)
-        problem = self.groups.take_in(instance.spec.namespace, pid)
+        problem = self.groups.take_in(instance.spec.namespace, worker.pid)
         if instance in application.leaving or problem:
             self.signal(worker, signal.SIGKILL)  # It was given up before it had a process.
         if problem:
@@ -235,29 +257,30 @@ class Crew:
         known = self.workers.get(key)
         if known is None:
             return
-        worker = known[2]
+        application, _instance, worker = known
         try:
             data = os.read(worker.ready_fd, 65536)
         except BlockingIOError:
             data = b""  # A process that the application forked holds the other end: what was said is all.
         worker.message += data
-        message = _whole(worker.message)
-        if message or not data:
+        worker.pieces += 1
+        heard = Heard.read(worker.message)
+        if heard or not data or len(worker.message) > MOST or worker.pieces > MOST_PIECES:
             self._close_ready(worker)
-            self._heard(*known, message)
+            with self.faults.of(application.label, "hearing a newcomer"):
+                self._heard(*known, heard)
 
-    def _heard(self, application: Application, instance: Instance, worker: Worker, message: dict[str, Any]) -> None:
-        if not message:
+    def _heard(self, application: Application, instance: Instance, worker: Worker, heard: Heard | None) -> None:
+        if heard is None:
             return  # It said nothing: it ends, or has closed what is not its own. Its end or the deadline tells.
-        if not message["ready"]:
-            worker.reason = message["reason"]
-            said = message["reason"], message["detail"], message["remedy"], message.get("where")
-            self.judge.worker_failed(application, instance, *said)
-            if "where" in message:
+        if not heard.ready:
+            worker.reason = heard.reason
+            self.judge.worker_failed(application, instance, heard.reason, heard.detail, heard.remedy, heard.where)
+            if heard.where is not None:
                 self.signal(worker, signal.SIGKILL)
             return
         worker.ready = True
-        self.zygotes.learn(instance.key.python, message["modules"])
+        self.zygotes.learn(instance.key.python, list(heard.modules))
         instance.ready_since = time.monotonic()
         self.note(application, instance, worker)
         self.judge.worker_ready(application, instance)
@@ -308,7 +331,8 @@ class Crew:
         self._hear_the_rest(key)
         known = self.forget(key)
         if known:
-            self.judge.worker_ended(*known, status)
+            with self.faults.of(known[0].label, "noticing the end of a process"):
+                self.judge.worker_ended(*known, status)
 
     def _watch_pid(self, key: str, worker: Worker) -> None:
         try:
@@ -328,12 +352,3 @@ def _marked(application: Application, instance: Instance) -> dict[str, Any]:
     """Return the spec, with the variable by which what the application leaves behind is known."""
     spec = instance.spec.to_dict()
     return {**spec, "environment": {**spec["environment"], processes.APPLICATION: str(application.id)}}
-
-
-def _whole(message: bytes) -> dict[str, Any]:
-    """Return what a newcomer has said, {} where that is not all of it."""
-    try:
-        said = json.loads(message)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}

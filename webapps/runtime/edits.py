@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
+from .hostedfiles import TooMuch, Walk
 from .spec import AppSpec
 
 # How many files are looked at: more than that is not one application's own.
 MOST = 3000
 SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__"})
+ENDINGS = (".py", ".wsgi")
 
 
 def stamp(spec: AppSpec) -> int:
-    """Return a number that changes when a Python file in its directory or Python Path does.
+    """Return a number that changes when a Python file in its directory or Python Path does; 0 where that is not known.
 
-    Virtual environments and hidden directories are left out.
+    Virtual environments and hidden directories are left out, and what lies deeper or is more than a walk may look at.
     """
+    walk = Walk(ENDINGS, SKIPPED, without="pyvenv.cfg")
     seen = []
-    for directory in (spec.directory, *spec.python_path):
-        for entry in _python_files(directory):
-            try:
-                stat = entry.stat()
-            except OSError:
-                continue  # It is being replaced just now; the next look sees it.
-            seen.append((entry.path, stat.st_mtime_ns, stat.st_size))
-            if len(seen) >= MOST:
-                return hash(tuple(seen))
-    return hash(tuple(seen)) or 1
-
-
-def _python_files(directory: str) -> Iterator[os.DirEntry[str]]:
     try:
-        with os.scandir(directory) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except OSError:
-        return
-    if any(entry.name == "pyvenv.cfg" for entry in found):
-        return
-    for entry in found:
-        if entry.name.endswith((".py", ".wsgi")):
-            yield entry
-        elif not entry.name.startswith(".") and entry.name not in SKIPPED and entry.is_dir(follow_symlinks=False):
-            yield from _python_files(entry.path)
+        for directory in (spec.directory, *spec.python_path):
+            for found in walk.below(directory):
+                seen.append((directory, *found))
+                if len(seen) >= MOST:
+                    return hash(tuple(seen)) or 1
+    except TooMuch:
+        return 0
+    return hash(tuple(seen)) or 1

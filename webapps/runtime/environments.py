@@ -16,12 +16,16 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import envcheck, installer, ownroot, requirements, seclusion, walls
+from . import envcheck, hostedfiles, installer, ownroot, removal, requirements, seclusion, walls
 from .sandboxes import CommandFailed, Sandbox, Say, remove
+
+# How the directories of environments are named, and how long the note of an installation may be.
+NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+MOST_NOTED = 64 << 10
 
 
 class InstallFailed(Exception):
@@ -37,6 +41,18 @@ class Installation:
     started: str
     ended: str = ""
     message: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Installation:
+        """Return what a note says. Raises ValueError where it is none, whoever wrote it."""
+        try:
+            values = json.loads(text)
+        except RecursionError:
+            raise ValueError("too deep for a note") from None
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not names >= values.keys() >= {"state", "label", "started"}:
+            raise ValueError("no note of an installation")
+        return cls(**{name: hostedfiles.plain(str(value)) for name, value in values.items()})
 
 
 class Environment:
@@ -55,11 +71,19 @@ class Environment:
 
     def python(self) -> Path | None:
         """Return the interpreter in use, by the environment's own path, or None where there is none yet."""
-        target = self.link.resolve()
-        python = target / "bin" / "python"
-        # Applications may write beside the link; only what Stoa itself has made is run.
-        made = self.link.is_symlink() and target.parent == (self.directory / "envs").resolve()
-        return python if made and python.exists() else None
+        target = self._target()
+        python = target / "bin" / "python" if target else None
+        return python if python and os.path.exists(python) else None
+
+    def _target(self) -> Path | None:
+        """Return where the link leads, None where that is nothing that Stoa has made.
+
+        Applications may write beside the link; only what Stoa itself has made is run.
+        """
+        if not os.path.islink(self.link):
+            return None
+        target = Path(os.path.realpath(self.link))
+        return target if target.parent == Path(os.path.realpath(self.directory / "envs")) else None
 
     def build(self, label: str, wanted: Path | None, say: Say, sandbox: Sandbox | None = None) -> Path:
         """Make a new environment with all that the namespace's applications asked for, and switch to it.
@@ -71,10 +95,7 @@ class Environment:
         sandbox = sandbox or Sandbox()
         sandbox.own(self.notes, 0o750)
         with self._alone(), self._room(sandbox, wanted) as (behind, temporary):
-            kept = self.directory / "requirements"
-            kept.mkdir(exist_ok=True)
-            files = {path.name: path for path in sorted(kept.glob("*.txt"))}
-            target = self._next()
+            kept, files, target = self.directory / "requirements", self._kept(), self._next()
             try:
                 text = requirements.read(wanted, behind) if wanted else ""
                 if wanted:
@@ -88,6 +109,16 @@ class Environment:
                 self._keep(kept / file_name(label), text)
             self._switch(target)
         return target
+
+    def _kept(self) -> dict[str, Path]:
+        """Return what is installed already, by its file's name; refuse what would hang the installer."""
+        kept = self.directory / "requirements"
+        kept.mkdir(exist_ok=True)
+        files = {path.name: path for path in sorted(kept.glob("*.txt"))}
+        for path in files.values():
+            if why := hostedfiles.problem(path, self.directory):
+                raise InstallFailed(why)
+        return files
 
     @contextmanager
     def _room(self, sandbox: Sandbox, wanted: Path | None) -> Iterator[tuple[Sandbox, Path]]:
@@ -105,15 +136,22 @@ class Environment:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with (self.notes / "lock").open("w") as lock:
+        with os.fdopen(hostedfiles.lockable(self.notes / "lock", self.directory), "r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _next(self) -> Path:
         envs = self.directory / "envs"
         envs.mkdir(exist_ok=True)
-        numbers = [int(path.name) for path in envs.iterdir() if path.name.isdigit()]
-        return envs / str(max(numbers, default=0) + 1)
+        return envs / str(max(self._numbers(), default=0) + 1)
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of the environments that are there; what else lies between them is nobody's."""
+        try:
+            names = hostedfiles.folders(self.directory / "envs", self.directory)
+        except OSError:
+            return []
+        return [int(name) for name in names if NUMBER.fullmatch(name)]
 
     def _make(self, target: Path, files: list[Path], say: Say, sandbox: Sandbox) -> None:
         sandbox.own(target, 0o755)
@@ -125,8 +163,10 @@ class Environment:
         empty.check()
 
     def _keep(self, path: Path, text: str) -> None:
+        """Note what has been installed, in place of what was installed before."""
         fresh = self.notes / ".requirements"
-        fresh.write_text(text)
+        with os.fdopen(hostedfiles.written(fresh, self.directory), "w") as file:
+            file.write(text)
         fresh.replace(path)
 
     def _switch(self, target: Path) -> None:
@@ -137,26 +177,27 @@ class Environment:
 
     def tidy(self, used: set[Path]) -> None:
         """Remove the environments that neither the link nor an instance uses."""
-        envs = self.directory / "envs"
-        current = self.link.resolve()
-        for path in envs.iterdir() if envs.is_dir() else ():
-            if path != current and path not in used and int(path.name) < int(current.name):
-                shutil.rmtree(path, ignore_errors=True)
+        current = self._target()
+        if current is None or not NUMBER.fullmatch(current.name):
+            return
+        for number in self._numbers():
+            path = self.directory / "envs" / str(number)
+            if number < int(current.name) and path not in used:
+                removal.begin(path)
 
     def installation(self) -> Installation | None:
         """Return how the last installation went or goes; None if there was none."""
         try:
-            values = json.loads((self.notes / "json").read_text())
+            known = Installation.read(hostedfiles.text(self.notes / "json", self.directory, MOST_NOTED))
         except (OSError, ValueError):
             return None
-        known = Installation(**values)
         if known.state == "running" and not self._is_running():
             return Installation("failed", known.label, known.started, message="the installer was interrupted")
         return known
 
     def _is_running(self) -> bool:
         try:
-            with (self.notes / "running").open("r+") as lock:
+            with os.fdopen(hostedfiles.opened(self.notes / "running", self.directory, os.O_RDWR), "r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -168,9 +209,9 @@ class Environment:
         """Build, each line to ``install/log`` as it comes, the end to ``install/json``; say if it went well."""
         self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
         started = now()
-        with (self.notes / "running").open("w") as running:
+        with os.fdopen(hostedfiles.lockable(self.notes / "running", self.directory), "r+") as running:
             fcntl.flock(running, fcntl.LOCK_EX)
-            with (self.notes / "log").open("w", buffering=1) as log:
+            with os.fdopen(hostedfiles.written(self.notes / "log", self.directory), "w", buffering=1) as log:
                 self._note(Installation("running", label, started))
                 end = self._tried(label, wanted, lambda line: print(line, file=log), started, sandbox)
                 print(end.message, file=log)
@@ -189,7 +230,8 @@ class Environment:
 
     def _note(self, installation: Installation) -> None:
         fresh = self.notes / ".fresh"
-        fresh.write_text(json.dumps(asdict(installation)))
+        with os.fdopen(hostedfiles.written(fresh, self.directory), "w") as file:
+            file.write(json.dumps(asdict(installation)))
         fresh.replace(self.notes / "json")
 
 

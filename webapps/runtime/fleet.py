@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import pwd
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from . import edits, interpreter, processes, wire
-from .apology import turn_away
+from .apology import Apologies
 from .appfiles import last_change, problem_of
-from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, least, now_text
+from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, now_text
 from .caretaker import Caretaker
 from .confines import Confines
 from .crew import Crew
-from .crowd import Crowd
 from .events import Events
+from .faults import MACHINE, Faults
 from .keeperlink import KeeperLink
+from .listeners import Listeners
+from .looks import Looks
 from .loop import Loop
 from .nsgroups import NamespaceGroups
 from .owners import Owners
@@ -31,7 +32,6 @@ from .spec import AppSpec
 from .turns import Turns
 from .zygotes import Place
 
-BACKLOG = 2048
 # Longer than the worker's own grace (instance.GRACE), so that only a worker that hangs is killed.
 DRAIN = 35.0
 # A newcomer that hangs says where it is just before its deadline (hanging.py); on a busy machine that comes late.
@@ -43,23 +43,25 @@ class Fleet:
 
     def __init__(self, run_dir: Path, keeper: KeeperLink, events: Events, loop: Loop, user: str = "") -> None:
         self.run_dir = run_dir
-        self.owner = pwd.getpwnam(user) if user else None
         self.keeper = keeper
         self.events = events
         self.applications: dict[int, Application] = {}
         self.owners = Owners(user)
         self.confines = Confines(run_dir.parent, self.owners, self._wishes, loop.wake, events.tell)
         self.groups = NamespaceGroups.standing(events)
-        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of, self.groups)
+        self.faults = Faults(events)
+        self.listeners = Listeners(run_dir, keeper, pwd.getpwnam(user) if user else None)
+        self.apologies = Apologies()
+        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of, self.groups, self.faults)
         self.loop = loop
-        self.caretaker = Caretaker(events)
-        self.crowd = Crowd(events)
+        self.looks = Looks()
+        self.caretaker = Caretaker(events, self.looks)
         self.rush = Rush(lambda: processes.below(keeper.children().get("front", 0)))
         self.turns = Turns()
         self.starters: set[int] = set()
         self.routed: set[int] = set()
         self.carry: dict[Step, Callable[[Application], None]] = {
-            Step.BIND: self._bind,
+            Step.BIND: self.listeners.bind,
             Step.START: self._start,
             Step.PROMOTE: self._promote,
             Step.DISCARD: self._discard,
@@ -78,20 +80,39 @@ class Fleet:
         for place in self.crew.lose_dead_zygotes():
             self._zygote_failed(place)
         self.routed = routed
-        self.crowd.look(self.applications.values())
         begun = 0
         for application in list(self.applications.values()):
             if application.rests and not application.leaving:
                 continue  # A thousand may sleep.
-            self._mend_socket(application)
-            self._deadlines(application, now)
-            self.caretaker.look_after(application, now)
+            self._look_at(application, now)
             begun += application.begun
-            self._take_steps(application, now)
-            if application.listener and application.down:
-                turn_away(application.listener)  # They came while it was starting; the front answers the others.
-        self.rush.look(begun, now)
+        with self.faults.of(MACHINE, "scheduling the front"):
+            self.rush.look(begun, now)
         self._release_zygotes()
+
+    def _look_at(self, application: Application, now: float) -> None:
+        """Do all that is due for one application; what one of it raises is its own fault and keeps nothing else off."""
+        for doing, look in (
+            ("mending its socket", self._mend_socket),
+            ("watching its deadlines", self._deadlines),
+            ("looking at its processes and files", self.caretaker.look_after),
+            ("taking the next step", self._take_steps),
+            ("giving up what it began", self._give_up),
+            ("answering who waits for it", self._apologise),
+        ):
+            with self.faults.of(application.label, doing):
+                look(application, now)
+
+    def _give_up(self, application: Application, _now: float) -> None:
+        """Have a start fail that was cut off before it had a process."""
+        fault, newcomer = self.faults.words(application.label), application.newcomer
+        if fault and newcomer and not newcomer.workers:
+            self._newcomer_failed(application, Failure(newcomer.key, fault))
+
+    def _apologise(self, application: Application, _now: float) -> None:
+        """Answer those who came while it was starting; the front answers the others."""
+        if application.listener and application.down:
+            self.apologies.begin(application.id, application.listener)
 
     @property
     def edited_now(self) -> bool:
@@ -125,8 +146,9 @@ class Fleet:
         failure = application.present_failure()
         if not failure or application.current or application.newcomer or not application.wish:
             return
-        changed = last_change(application.wish.directory)
-        if changed != application.watched:
+        directory = application.wish.directory
+        changed = self.looks.at(application.id, lambda: last_change(directory), now)
+        if changed is not None and changed != application.watched:
             application.watched = changed
             application.retry_at = now
 
@@ -136,46 +158,27 @@ class Fleet:
 
     # Sockets
 
-    def _bind(self, application: Application) -> None:
-        listener = socket.socket(socket.AF_UNIX)
-        wire.bind(listener, self.socket_path(application.id))
-        if self.owner:
-            os.chown(self.socket_path(application.id), self.owner.pw_uid, self.owner.pw_gid)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-        self.keeper.hold(f"socket:{application.id}", {"label": application.label}, [listener.fileno()])
-        application.listener = listener
-
-    def _mend_socket(self, application: Application) -> None:
+    def _mend_socket(self, application: Application, _now: float) -> None:
         """Bind anew where its socket was shut down, or the file removed; its processes have the old one, and end."""
         listener = application.listener
-        if listener is None or (self.socket_path(application.id).exists() and not wire.is_shut(listener)):
+        if listener is None or (self.listeners.path(application.id).exists() and not wire.is_shut(listener)):
             return
         revision = application.wish.revision if application.wish else 0
         self.events.of_application(application.label, revision, "its listening socket has gone: it gets another")
         self._unbind(application)
-        self._bind(application)
+        self.listeners.bind(application)
         for instance in filter(None, (application.current, application.newcomer)):
             self.crew.kill(instance)
-
-    def socket_path(self, app_id: int) -> Path:
-        """Return where an application's socket is."""
-        return self.run_dir / "apps" / f"{app_id}.sock"
 
     def _put_away(self, application: Application) -> None:
         """Close the socket of one that serves no more, and end what its processes have left behind."""
         self._unbind(application)
-        left = processes.end_orphans(os.getppid(), application.id)
-        if left:
+        if left := processes.end_orphans(os.getppid(), application.id):
             self.events.say(f"{application.label} had left processes behind, which are ended: {left}")
 
     def _unbind(self, application: Application) -> None:
         self.forget_sleep(application)
-        if application.listener:
-            application.listener.close()
-            application.listener = None
-        self.keeper.drop(f"socket:{application.id}")
-        self.socket_path(application.id).unlink(missing_ok=True)
+        self.listeners.close(application)
         self.confines.forget(application.id)
         application.failure = None
 
@@ -206,7 +209,8 @@ class Fleet:
         """Wake it at once: whoever has connected waits."""
         self.loop.unwatch(application.listener)
         application.called = True
-        self._take_steps(application, time.monotonic())
+        with self.faults.of(application.label, "taking the next step"):
+            self._take_steps(application, time.monotonic())
 
     def forget_sleep(self, application: Application) -> None:
         """Note that it is not asleep any more."""
@@ -225,11 +229,11 @@ class Fleet:
         application.waiting = self.confines.waiting(spec) or self.turns.waiting(filter(None, newcomers))
         if application.waiting:
             return
-        now = time.monotonic()
-        application.watched = last_change(spec.directory)
+        self.faults.forgive(application.label)
+        now, application.watched = time.monotonic(), last_change(spec.directory)
         application.files = edits.stamp(spec) if spec.debug else 0
         instance = Instance(spec, key, began=now, deadline=now + spec.limits.start_timeout)
-        instance.target = self._target(application)
+        instance.target = application.begins_with(spec)
         instance.why = application.why if application.current else ""
         application.newcomer = instance
         self.starters.add(application.id)
@@ -242,13 +246,6 @@ class Fleet:
         for _number in range(instance.target):
             if application.newcomer is instance:  # One that could not be forked has ended it.
                 self.crew.fork(application, instance)
-
-    def _target(self, application: Application) -> int:
-        """Return how many workers a newcomer has: as many as what it replaces, as far as its limits allow."""
-        assert application.wish
-        fewest = least(application.wish)
-        running = application.current.target if application.current else fewest
-        return max(fewest, min(running, application.wish.limits.processes_max))
 
     def _fork_missing(self, application: Application) -> None:
         if application.current and self.confines.lets(application.current.spec):
@@ -365,6 +362,7 @@ class Fleet:
             return
         self._newcomer_gone(application)
         self.forget_sleep(application)
+        self.faults.forgive(application.label)
         application.current, application.called = newcomer, False
         application.failure = application.crash = None
         newcomer.pulse = Pulse(time.monotonic())

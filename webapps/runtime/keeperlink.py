@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,23 +13,27 @@ from .held import Held
 from .keeper import SOCKET
 
 
+class KeeperGone(ConnectionError):
+    """Nobody is at the other end any more, or nobody who answers."""
+
+
 class KeeperLink:
-    """One connection, one request at a time. Methods raise OSError where the keeper has gone."""
+    """One connection, one request at a time. Methods raise KeeperGone, and OSError for what is too long to be told."""
 
     def __init__(self, run_dir: Path) -> None:
         self.sock = wire.connect(run_dir / SOCKET, timeout=10)
 
     def hold(self, key: str, meta: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Have descriptors, or a mere note, kept under ``key``."""
-        wire.send(self.sock, {"do": "hold", "key": key, "meta": meta}, fds)
+        self._send({"do": "hold", "key": key, "meta": meta}, fds)
 
     def drop(self, key: str) -> None:
         """Have what is kept under ``key`` closed."""
-        wire.send(self.sock, {"do": "drop", "key": key})
+        self._send({"do": "drop", "key": key})
 
     def everything(self) -> dict[str, Held]:
         """Return all that is kept; the descriptors are ours to close."""
-        wire.send(self.sock, {"do": "list"})
+        self._send({"do": "list"})
         found: dict[str, Held] = {}
         while True:
             message, fds = self._receive()
@@ -73,19 +78,30 @@ class KeeperLink:
 
     def ready(self, text: str) -> None:
         """Have the person at the terminal told."""
-        wire.send(self.sock, {"do": "ready", "text": text})
+        self._send({"do": "ready", "text": text})
 
     def fail(self, text: str) -> None:
         """Have the start given up."""
-        wire.send(self.sock, {"do": "fail", "text": text})
+        self._send({"do": "fail", "text": text})
 
     def _pids(self, request: Mapping[str, Any]) -> dict[str, int]:
-        wire.send(self.sock, request)
+        self._send(request)
         answer: dict[str, int] = self._receive()[0]["children"]
         return answer
 
+    def _send(self, request: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+        try:
+            wire.send(self.sock, request, fds)
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                raise
+            raise KeeperGone(f"the keeper does not listen: {error}") from error
+
     def _receive(self) -> tuple[wire.Message, list[int]]:
-        received = wire.receive(self.sock)
+        try:
+            received = wire.receive(self.sock)
+        except OSError as error:  # Later its answer would be taken for that to another question.
+            raise KeeperGone(f"the keeper does not answer: {error}") from error
         if received is None:
-            raise ConnectionError("the keeper has gone")
+            raise KeeperGone("the keeper has gone")
         return received

@@ -13,14 +13,16 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from . import bytecode
+from . import bytecode, hostedfiles
 
 FACTORY = re.compile(r"(?P<path>[A-Za-z_][\w.]*)\(\s*\)")
 LISTED = 12
+# So many names of a directory are looked at for what could be meant.
+MOST_LOOKED_AT = 2000
 
 
 class LoadError(Exception):
@@ -147,20 +149,23 @@ def _no_such_module(directory: str, name: str) -> str:
 
 def modules_in(directory: str) -> list[str]:
     """List what could be given as Application Name: modules, packages, script files."""
-    found = []
-    for entry in os.scandir(directory):
-        stem, ending = os.path.splitext(entry.name)
-        if entry.name.startswith((".", "__")):
-            continue
-        if entry.is_file() and ending == ".py" and stem.isidentifier():
-            found.append(stem)
-        elif entry.is_file() and ending == ".wsgi":
-            found.append(entry.name)
-        elif entry.is_dir() and os.path.isfile(os.path.join(entry.path, "__init__.py")):
-            found.append(entry.name)
-            if os.path.isfile(os.path.join(entry.path, "wsgi.py")):
-                found.append(entry.name + ".wsgi")
-    return sorted(found)
+    listed = (name for name in hostedfiles.names(directory, most=MOST_LOOKED_AT) if name.isprintable())
+    return sorted(module for name in listed for module in _modules_of(os.path.join(directory, name), name))
+
+
+def _modules_of(path: str, name: str) -> Iterator[str]:
+    """Yield what one name in a directory could be given as."""
+    stem, ending = os.path.splitext(name)
+    if name.startswith((".", "__")):
+        return
+    if ending == ".py" and stem.isidentifier() and os.path.isfile(path):
+        yield stem
+    elif ending == ".wsgi" and os.path.isfile(path):
+        yield name
+    elif os.path.isfile(os.path.join(path, "__init__.py")):
+        yield name
+        if os.path.isfile(os.path.join(path, "wsgi.py")):
+            yield name + ".wsgi"
 
 
 def _some(names: list[str]) -> str:

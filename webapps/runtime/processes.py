@@ -13,6 +13,8 @@ from pathlib import Path
 
 MARK = "HOSTED_BY"
 APPLICATION = "HOSTED_AS"
+# A command line and an environment together are no longer than this in bytes (execve(2)).
+MOST_WORDS = 6 << 20
 
 
 def mark_of(run_dir: Path) -> str:
@@ -117,11 +119,17 @@ def _has(pid: int, wanted: bytes) -> bool:
 def _words(pid: int, name: str) -> list[bytes] | None:
     """Return the words of a process's ``environ`` or ``cmdline``, None where we may not read them."""
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes().split(b"\0")
+        return _beginning(f"/proc/{pid}/{name}").split(b"\0")
     except PermissionError:
         return None
     except OSError:
         return []  # It has gone.
+
+
+def _beginning(path: str) -> bytes:
+    """Read what a process shows, up to what the kernel gives a new one: it can have said that there is much more."""
+    with open(path, "rb") as file:
+        return file.read(MOST_WORDS)
 
 
 def _is_ours(pid: int) -> bool:
@@ -134,7 +142,7 @@ def _is_ours(pid: int) -> bool:
 def is_front(pid: int, run_dir: Path) -> bool:
     """Say whether this is nginx, master or worker, of this run directory."""
     try:
-        return os.readlink(f"/proc/{pid}/cwd") == str(run_dir) and b"nginx" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return os.readlink(f"/proc/{pid}/cwd") == str(run_dir) and b"nginx" in _beginning(f"/proc/{pid}/cmdline")
     except OSError:
         return False
 

@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import control, installer, passes, processes, wire
+from . import control, hostedfiles, installer, passes, processes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
 from .areas import Place
+from .crowd import Crowd
 from .environments import Environment, file_name
 from .events import Events
+from .faults import GROUPS, MACHINE, OWN, SOCKET
 from .fileplaces import FilePlaces
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
-from .keeperlink import KeeperLink
+from .keeperlink import KeeperGone, KeeperLink
 from .listening import Listening
 from .loop import Loop
 from .owners import own
@@ -74,6 +76,8 @@ class Supervisor:
         self.events = events
         self.loop = loop
         self.fleet = Fleet(self.run_dir, keeper, events, loop, user)
+        self.faults = self.fleet.faults
+        self.crowd = Crowd(events)
         self.since = now_text()
         self.counter: int | None = None
         self.specs: dict[int, AppSpec] = {}
@@ -127,12 +131,17 @@ class Supervisor:
             self._go_on_as_it_was()
             return
         self._wish()
-        self.fleet.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
+        with self.faults.of(GROUPS, "setting limits"):
+            self.fleet.groups.look({spec.namespace: spec.bounds for spec in self.specs.values()})
+        with self.faults.of(MACHINE, "counting processes"):
+            self.crowd.look(self.fleet.applications.values())
         self.fleet.confines.machine.look()
         self.fleet.tick(self.front.routed)
         self._forget_the_gone()
         self._tidy()
         for application in self.fleet.applications.values():
+            namespace = application.wish.namespace if application.wish else ""
+            application.fault = self.faults.words(application.label, namespace)
             application.note_state()
         self.front.want(self.routes(), self.defaults)
 
@@ -181,7 +190,8 @@ class Supervisor:
             if application is None:
                 application = self.fleet.applications[app_id] = Application(app_id, spec.label)
             application.label = spec.label
-            self._wish_for(application, spec)
+            with self.faults.of(spec.label, "reading what is wished of it"):
+                self._wish_for(application, spec)
         for app_id, application in self.fleet.applications.items():
             if app_id not in self.specs:
                 application.wish = application.wish_key = None
@@ -202,7 +212,7 @@ class Supervisor:
         """Have a namespace's directory, in which its database lies, and see that it is its account's."""
         try:
             own(self.home / "namespaces" / spec.namespace, self.fleet.owners.of(spec))
-        except (KeyError, OSError) as error:
+        except (KeyError, OSError, RecursionError) as error:
             self.events.say(f"the directory of {spec.namespace} cannot be given to {spec.os_user}: {error}", "error")
 
     def _python(self, application: Application, spec: AppSpec) -> str:
@@ -262,10 +272,13 @@ class Supervisor:
         self.tidy_at = time.monotonic() + TIDY
         instances = (instance for app in self.fleet.applications.values() for instance in app.instances())
         used = {Path(instance.key.python).parent.parent for instance in instances}
-        for name in {spec.namespace for spec in self.specs.values()}:
-            environment = Environment(self.home / "namespaces" / name)
-            if f"install:{name}" not in self.keeper.children():
-                environment.tidy(used)
+        namespaces = {spec.namespace for spec in self.specs.values()}
+        for name in namespaces:
+            with self.faults.of(name, "removing the environments that nothing uses"):
+                environment = Environment(self.home / "namespaces" / name)
+                if f"install:{name}" not in self.keeper.children():
+                    environment.tidy(used)
+        self.faults.forget_all_but({*OWN, *namespaces, *(app.label for app in self.fleet.applications.values())})
 
     def _forget_the_gone(self) -> None:
         gone = [
@@ -279,6 +292,7 @@ class Supervisor:
         for app_id in gone:
             del self.fleet.applications[app_id]
             self.places.forget(app_id)
+            self.fleet.looks.forget(app_id)
             self.known_routes.pop(app_id, None)
 
     # Routes
@@ -286,8 +300,12 @@ class Supervisor:
     def routes(self) -> list[Route]:
         """Return the routes as they should be at the front now."""
         self.places.look_anew()
-        found = (self._route_of(application) for application in self.fleet.applications.values())
-        return [route for route in found if route]
+        found = []
+        for application in self.fleet.applications.values():
+            with self.faults.of(application.label, "routing to it"):
+                if route := self._route_of(application):
+                    found.append(route)
+        return found
 
     def _route_of(self, application: Application) -> Route | None:
         """Return an application's route; none before its socket is there."""
@@ -330,10 +348,13 @@ class Supervisor:
     # The control socket
 
     def _accept(self, server: socket.socket) -> None:
-        caller, _address = server.accept()
+        try:
+            caller, _address = server.accept()
+        except OSError:
+            return  # Whoever it was has gone already.
         try:
             wire.check_peer(caller)
-        except wire.PeerRefused as error:
+        except (wire.PeerRefused, OSError) as error:
             self.events.say(str(error), "warning")
             caller.close()
             return
@@ -347,11 +368,21 @@ class Supervisor:
                 raise ConnectionError
             request, fds = received
             wire.close_all(fds)
-            for part in self._parts_of(self._answer_to(request)):
+            for part in self._parts_of(self._answered(request)):
                 wire.send(caller, part)
-        except OSError:
+        except (OSError, ValueError, RecursionError):
             self.loop.unwatch(caller)
             caller.close()
+
+    def _answered(self, request: wire.Message) -> dict[str, Any]:
+        """Answer whatever is asked; what goes wrong is the answer then."""
+        try:
+            return self._answer_to(request)
+        except KeeperGone:
+            raise
+        except Exception as error:
+            self.faults.note(SOCKET, "answering", error)
+            return {"error": f"it cannot be answered: {error}"}
 
     def _answer_to(self, request: wire.Message) -> dict[str, Any]:
         if request.get("do") == "status":
@@ -368,8 +399,11 @@ class Supervisor:
         return {"error": f"unknown request {request.get('do')!r}"}
 
     def _asked_to_install(self, request: wire.Message) -> dict[str, Any]:
-        if not os.path.isfile(request["requirements"]):
-            return {"error": f"there is no {request['requirements']}"}
+        requirements = request["requirements"]
+        if not os.path.lexists(requirements):
+            return {"error": f"there is no {requirements}"}
+        if problem := hostedfiles.problem(requirements, os.path.dirname(requirements)):
+            return {"error": problem}
         environment = Environment(self.home / "namespaces" / request["namespace"])
         if f"install:{environment.name}" in self.keeper.children():
             return {"error": f"an installation into {environment.name} is under way; wait for its end"}
@@ -402,7 +436,7 @@ class Supervisor:
 
     def warnings(self) -> list[str]:
         """List what the System page and the status have to warn of."""
-        trouble = [self.trouble] if self.trouble else []
+        trouble = filter(None, (self.trouble, self.faults.words(*OWN)))
         return [*trouble, *self.fleet.confines.machine.warnings(), *self.front.warnings]
 
     def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:

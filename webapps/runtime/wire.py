@@ -138,8 +138,8 @@ def check_peer(sock: socket.socket) -> None:
 
 def _no_new_privs(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/status") as status:
-            return any(line.startswith("NoNewPrivs:") and line.split()[1] == "1" for line in status)
+        with open(f"/proc/{pid}/status", "rb") as status:  # Its name (prctl(2), PR_SET_NAME) is any bytes.
+            return any(line.startswith(b"NoNewPrivs:") and line.split()[1] == b"1" for line in status)
     except OSError:
         return True  # Who has gone already is not waited for.
 

@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 
 from webapps import control
 from webapps.models import Namespace, WebApp
+from webapps.runtime import hostedfiles
 from webapps.runtime.environments import Environment, Installation, now
 from webapps.status import Overview, moment
 
@@ -32,18 +33,21 @@ def install(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         return _begin(request, webapp, requirements)
     asked = request.GET.get("asked", "")
+    namespace = webapp.namespace.directory
     known = _installation(webapp.namespace)
     waiting = _is_waiting(known, asked)
     installation = Installation("running", webapp.label, asked) if waiting else known
+    problem = hostedfiles.problem(requirements, webapp.directory)
     context = {
         "webapp": webapp,
         "requirements": requirements,
-        "text": _read(requirements),
-        "there": os.path.isfile(requirements),
+        "problem": problem,
+        "text": "" if problem else _read(requirements, webapp.directory),
+        "there": _is_there(webapp, requirements),
         "installation": installation,
         "started": moment(installation.started) if installation else None,
         "ended": moment(installation.ended) if installation else None,
-        "log": "" if waiting else _read(os.path.join(webapp.namespace.directory, "install", "log")),
+        "log": "" if waiting else _read(f"{namespace}/install/log", namespace),
         "asked": asked if moment(asked) else "",
         "overview": Overview(reachable=True) if request.GET.get("part") else Overview.ask(),
     }
@@ -53,8 +57,10 @@ def install(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _begin(request: HttpRequest, webapp: WebApp, requirements: str) -> HttpResponse:
     asked = now()
-    if not os.path.isfile(requirements):
+    if not _is_there(webapp, requirements):
         messages.error(request, f"There is no {requirements}. Put the packages that the application needs there.")
+    elif problem := hostedfiles.problem(requirements, webapp.directory):
+        messages.error(request, f"{problem}.")
     elif error := control.install(
         pk=webapp.pk, label=webapp.label, namespace=webapp.namespace.name, requirements=requirements
     ):
@@ -63,6 +69,11 @@ def _begin(request: HttpRequest, webapp: WebApp, requirements: str) -> HttpRespo
         messages.success(request, f"Installing into {webapp.namespace}.")
         return redirect(reverse("webapps:install", args=[webapp.pk]) + "?" + urlencode({"asked": asked}))
     return redirect("webapps:install", webapp.pk)
+
+
+def _is_there(webapp: WebApp, requirements: str) -> bool:
+    """Say whether anything is there; what serves files only has no directory of its own."""
+    return bool(webapp.directory) and os.path.lexists(requirements)
 
 
 def _is_waiting(known: Installation | None, asked: str) -> bool:
@@ -77,11 +88,9 @@ def _installation(namespace: Namespace) -> Installation | None:
     return Environment(Path(namespace.directory)).installation()
 
 
-def _read(path: str) -> str:
-    """Return the end of a text file, "" where there is none."""
+def _read(path: str, below: str) -> str:
+    """Return the end of a text file that hosted code may have written, "" where there is none to be read."""
     try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - SHOWN))
-            return file.read(SHOWN).decode("utf-8", "replace")
+        return hostedfiles.tail(path, below, SHOWN)
     except OSError:
         return ""

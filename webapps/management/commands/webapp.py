@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 import time
@@ -17,6 +18,7 @@ from webapps import control, validators
 from webapps.choices import Kind
 from webapps.cpf.report import printable
 from webapps.models import WebApp
+from webapps.runtime import hostedfiles
 from webapps.runtime.environments import Environment, Installation
 
 from .status import START, STOPPED
@@ -27,6 +29,8 @@ PATIENCE = 30
 #: Seconds within which an installation that was accepted has to begin.
 BEGIN = 30
 INTERRUPTED = 130
+#: Characters of the installer's log that are read, and shown, at a time.
+PIECE = 1 << 20
 
 
 class Command(BaseCommand):
@@ -118,18 +122,22 @@ class Command(BaseCommand):
         if problem:
             raise CommandError(printable(f"{webapp}: {problem}"))
         _wait_for_the_beginning(environment, before)
-        end = self._follow(environment)
+        try:
+            end = self._follow(environment)
+        except OSError as error:
+            raise CommandError(f"{webapp}: the installer's log cannot be read: {printable(str(error))}") from None
         if end.state != "done":
             raise CommandError(f"{webapp}: {printable(end.message)}")
         self._succeed(f"{webapp}: {printable(end.message)}")
 
     def _follow(self, environment: Environment) -> Installation:
         """Print the installer's lines as they come; return how it ended."""
-        with (environment.notes / "log").open(errors="replace", newline="\n") as log:
+        fd = hostedfiles.opened(environment.notes / "log", environment.directory)
+        with os.fdopen(fd, errors="replace", newline="\n") as log:
             rest = ""
             while True:
                 installation = environment.installation()
-                *lines, rest = (rest + log.read()).split("\n")
+                *lines, rest = (rest[-PIECE:] + log.read(PIECE)).split("\n")
                 for line in lines:
                     self.stdout.write(printable(line))
                 self.stdout.flush()
@@ -173,8 +181,10 @@ def requirements_of(webapp: WebApp) -> Path:
             "install there with its own pip."
         )
     path = Path(webapp.directory) / "requirements.txt"
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise CommandError(f"{webapp}: there is no requirements.txt in {webapp.directory}. Put one there.")
+    if problem := hostedfiles.problem(path, webapp.directory):
+        raise CommandError(f"{webapp}: {printable(problem)}.")
     return path
 
 
