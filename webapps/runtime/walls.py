@@ -12,15 +12,18 @@ import json
 import os
 import re
 import resource
+import selectors
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 kernel: Any = None
+listening: Any = None
 ownpids: Any = None
 ownroot: Any = None
+seccomp: Any = None
 try:
-    from . import ownpids, ownroot, syscalls
+    from . import listening, ownpids, ownroot, seccomp, syscalls
 
     kernel = syscalls
 except ImportError:
@@ -47,7 +50,8 @@ class WallsFailed(Exception):
 class Means:
     """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked.
 
-    ``pids`` is asked only where it is needed: of who is not root, where Landlock does not scope signals.
+    ``pids`` is asked only where it is needed: of who is not root, where Landlock does not scope signals. ``listens`` is
+    whether listen(2) can be decided by the zygote.
     """
 
     mounts: bool = False
@@ -60,6 +64,8 @@ class Means:
     rights: bool = True
     pids: bool = False
     why_no_pids: str = ""
+    listens: bool = False
+    why_no_listens: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Means:
@@ -70,6 +76,11 @@ class Means:
     def files(self) -> bool:
         """Whether anything keeps an application from other files (an older Landlock could not even rename)."""
         return self.mounts or self.landlock >= 2
+
+    @property
+    def binds(self) -> bool:
+        """Whether the kernel keeps TCP sockets from ports."""
+        return bool(kernel) and self.landlock >= kernel.BINDS
 
     @property
     def counts(self) -> bool:
@@ -83,7 +94,8 @@ class Confinement:
 
     Paths are absolute and without links on their way; one that is a link itself stands for the link alone. ``hide`` is
     left out of what is reached. ``shared`` are the temporary directories: everybody's where it has no root of its own;
-    ``private`` is where its own lie, "" for a file system in memory of the size ``temporary``.
+    ``private`` is where its own lie, "" for a file system in memory of the size ``temporary``. ``ports`` are those at
+    which it may listen, each pair with all between, 0 for those that the kernel picks.
     """
 
     means: Means = Means()
@@ -98,6 +110,7 @@ class Confinement:
     processes: int = 0
     temporary: int = 0
     nice: int = 0
+    ports: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> str:
         """Return it as text for the fork request."""
@@ -109,7 +122,8 @@ class Confinement:
         values = json.loads(text)
         means = Means.from_dict(values.pop("means"))
         paths = {name: tuple(values[name]) for name in ("read", "write", "hide", "shared")}
-        return cls(**{**values, "means": means, **paths})
+        ports = tuple((int(first), int(last)) for first, last in values.get("ports", ()))
+        return cls(**{**values, "means": means, "ports": ports, **paths})
 
 
 Reached = list[tuple[str, bool]]
@@ -129,6 +143,14 @@ def has_pids(environment: Mapping[str, str]) -> bool:
     return ownpids is not None and bool(wished) and bool(json.loads(wished)["means"].get("pids"))
 
 
+def judged(environment: Mapping[str, str]) -> list[tuple[int, int]] | None:
+    """Return the ports at which a worker with this first environment may listen, None where nobody is asked."""
+    wished = json.loads(environment.get(KEY) or "null")
+    if listening is None or not wished or not wished["means"].get("listens"):
+        return None
+    return [(int(first), int(last)) for first, last in wished["ports"]]
+
+
 def enter_pids(told: int) -> None:
     """Go on as another process in a PID namespace; its id is written to ``told`` (``ownpids``). Raises WallsFailed."""
     try:
@@ -137,11 +159,12 @@ def enter_pids(told: int) -> None:
         raise _failed(error) from error
 
 
-def raise_walls(wished: Confinement) -> None:
+def raise_walls(wished: Confinement, judge: int = -1) -> None:
     """Put up what the means permit.
 
     1. Limits, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
-    ``no_new_privs``. 4. Landlock. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
+    ``no_new_privs``. 4. Landlock. 5. A filter, of which ``judge`` is told: who holds its other end decides what may
+    listen. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
     """
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
@@ -157,6 +180,8 @@ def raise_walls(wished: Confinement) -> None:
             _give_up_rights()
         if wished.means.landlock:
             _landlock(wished, reached)
+        if wished.means.listens:
+            listening.hand_over(judge, seccomp.install())
     except OSError as error:
         raise _failed(error) from error
 
@@ -221,6 +246,9 @@ def _landlock(wished: Confinement, reached: Reached) -> None:
         rules.allow(path, kernel.WRITING if writable else kernel.READING)
     for path in wished.shared:
         rules.allow(path, kernel.WRITING)
+    for first, last in wished.ports:
+        for port in range(first, last + 1):
+            rules.allow_port(port)
     if wished.means.uid:
         for path in ("/proc", "/dev"):
             rules.allow(path, kernel.READING | kernel.WRITE_FILE | kernel.TRUNCATE)
@@ -250,6 +278,7 @@ def probe(wished: Confinement) -> Means:
         uid=os.geteuid(),
         why_no_mounts="Python without ctypes",
         why_no_landlock="Python without ctypes",
+        why_no_listens="Python without ctypes",
         peers=not _has_no_new_privs(),
         rights=kernel is not None,
     )
@@ -260,6 +289,9 @@ def probe(wished: Confinement) -> Means:
     why_no_landlock = why_no_landlock or _tried(wished, dataclasses.replace(means, landlock=abi))
     needed = means.uid != 0 and not why_no_mounts and (bool(why_no_landlock) or abi < kernel.SCOPES)
     why_no_pids = _tried(wished, dataclasses.replace(means, mounts=True, pids=True)) if needed else ""
+    # With all that is around a worker as well: who decides has to reach it there.
+    around = dataclasses.replace(means, mounts=not why_no_mounts, landlock=0 if why_no_landlock else abi)
+    why_no_listens = _tried(wished, dataclasses.replace(around, listens=True))
     return dataclasses.replace(
         means,
         mounts=not why_no_mounts,
@@ -268,22 +300,33 @@ def probe(wished: Confinement) -> Means:
         why_no_landlock=why_no_landlock,
         pids=needed and not why_no_pids,
         why_no_pids=why_no_pids,
+        listens=not why_no_listens,
+        why_no_listens=why_no_listens,
     )
 
 
 def _tried(wished: Confinement, means: Means) -> str:
     """Return why a process cannot have these walls, "" where it can."""
     reading, writing = os.pipe()
+    judges = listening.Listening(selectors.DefaultSelector())
+    judge = judges.expect(()) if means.listens else -1
     pid = os.fork()
     if pid == 0:
         try:
-            raise_walls(dataclasses.replace(wished, means=means))
+            judges.close()
+            raise_walls(dataclasses.replace(wished, means=means), judge)
+            if means.listens:
+                listening.try_out()
         except BaseException as error:
             os.write(writing, f"{error.__cause__ or error}".encode())
         finally:
             os._exit(0)
     os.close(writing)
+    if means.listens:
+        os.close(judge)
+        listening.serve_until(reading, judges)
     os.waitpid(pid, 0)
+    judges.close()
     with open(reading, "rb") as answer:
         return answer.read().decode()
 

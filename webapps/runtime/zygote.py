@@ -71,6 +71,7 @@ class Zygote:
         self.leaving = False
         self.deadline = 0.0
         instance.walls.prepare()
+        self.judges = instance.walls.listening and instance.walls.listening.Listening(self.selector)
 
     def serve(self) -> None:
         """Answer until told to leave."""
@@ -145,13 +146,16 @@ class Zygote:
 
     def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
         named = dict(zip(FDS, fds, strict=True))
+        ports = self.instance.walls.judged(request["environment"])
+        if ports is not None:
+            named["judge"] = self.judges.expect(ports)
         if self.instance.walls.has_pids(request["environment"]):
             self._fork_apart(caller, request, named)
             return
         pid = os.fork()
         if pid == 0:
             self._become_worker(request, named)
-        self.wire.close_all(fds)
+        self.wire.close_all(named.values())
         self._has_forked(caller, request["key"], pid)
 
     def _fork_apart(self, caller: socket.socket, request: dict[str, Any], fds: dict[str, int]) -> None:
@@ -179,6 +183,8 @@ class Zygote:
         """Give up everything of the zygote's, then serve. Never returns."""
         try:
             self.selector.close()
+            if self.judges:
+                self.judges.close()
             self.listener.close()
             for caller in self.callers:
                 caller.close()
