@@ -39,6 +39,8 @@ def sent(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         (b"Set-Cookie", b"stoa_session=1"),
         (b"set-cookie", b" __Host-Stoa_x=1; Path=/"),
         (b"SET-COOKIE", b"__secure-STOA_x=1"),
+        (b"Set-Cookie", b"=stoa_x=1"),
+        (b"Set-Cookie", b" = __Host-stoa_x=1"),
     ],
 )
 def test_what_would_steer_the_front_is_left_out(header: tuple[bytes, bytes]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 COOKIE_PREFIX = "stoa_"
+BEFORE = "= \t\n\r\v\f"
 UNBUFFERED = ("X-Accel-Buffering", "no")
 UNBUFFERED_BYTES = (b"X-Accel-Buffering", b"no")
 
@@ -87,8 +88,9 @@ def steers(name: str) -> bool:
 
 
 def is_stoas(cookie: str) -> bool:
-    """Say whether a Set-Cookie is for a cookie of Stoa's."""
-    return cookie.lstrip().lower().startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
+    """Say whether a Set-Cookie is for a cookie of Stoa's; one without a name is sent back as its value."""
+    begins = cookie.lstrip(BEFORE).lower()
+    return begins.startswith((COOKIE_PREFIX, "__host-" + COOKIE_PREFIX, "__secure-" + COOKIE_PREFIX))
 
 
 def websocket(application: Callable[..., Awaitable[None]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
