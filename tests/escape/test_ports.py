@@ -19,7 +19,7 @@ WALL = "TCP ports that the namespace does not name"
 #: None of the machine's that is to be found on every machine has to be missing: a kernel without SMC says so itself.
 WAYS = (
     "bind4", "bind4-any", "bind6", "bind-0", "listen4", "listen6", "mptcp", "mptcp-listen", "smc", "disconnected",
-    "thread", "program", "ring", "hold",
+    "thread", "program", "ring", "hold", "filter",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ Line = tuple[int, int, int, int]
 
 def judged(machine: str, architecture: int, number: int) -> int:
     """Run the filter as the kernel does; return its answer."""
-    lines: list[Line] = list(struct.iter_unpack("HBBI", seccomp.program(machine)))  # type: ignore[arg-type]
+    lines: list[Line] = list(struct.iter_unpack("HBBI", seccomp.program(machine)))
     at = held = 0
     while True:
         how, yes, no, value = lines[at]
@@ -107,5 +107,5 @@ def test_other_sockets_are_no_matter_of_ports() -> None:
 
 def test_the_structures_are_as_long_as_the_kernels() -> None:
     """Their length is part of the number of each ioctl(2) (_IOC)."""
-    assert (listening.RECEIVE >> 16) & 0x3FFF == listening.ASKED.size
-    assert (listening.SEND >> 16) & 0x3FFF == listening.ANSWER.size
+    assert listening.ASKED.size == (listening.RECEIVE >> 16) & 0x3FFF
+    assert listening.ANSWER.size == (listening.SEND >> 16) & 0x3FFF

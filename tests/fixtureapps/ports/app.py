@@ -4,12 +4,14 @@ import ctypes
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
 from urllib.parse import parse_qs
 
 IPPROTO_MPTCP, AF_SMC = 262, 43
+SECCOMP, LISTEN = (317, 50) if os.uname().machine == "x86_64" else (277, 201)
 KEPT = []
 
 
@@ -82,6 +84,16 @@ def hold():
     return 1
 
 
+def own_filter():
+    """Put a filter in front that has us decide on listen(2): of two that ask, the kernel hears the newer."""
+    lines = [(0x20, 0, 0, 0), (0x15, 0, 1, LISTEN), (0x06, 0, 0, 0x7FC00000), (0x06, 0, 0, 0x7FFF0000)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    described = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(code))
+    if ctypes.CDLL(None, use_errno=True).syscall(SECCOMP, 1, ctypes.c_ulong(8), described) < 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
+    return 1
+
+
 def exists(fd):
     return os.path.lexists(f"/proc/self/fd/{fd}")
 
@@ -120,9 +132,10 @@ WAYS = {
     "thread": lambda _port: in_a_thread(lambda: heard(socket.socket())),
     "program": lambda _port: in_a_program("s.listen()"),
     "ring": lambda _port: ring(),
+    "filter": lambda _port: own_filter(),
     "hold": lambda _port: hold(),
-    "unix": lambda _port: unix(f"own-{os.getpid()}.sock"),
-    "abstract": lambda _port: unix(f"\0own-{os.getpid()}"),
+    "unix": lambda port: unix(f"own-{os.getpid()}-{len(KEPT)}.sock"),
+    "abstract": lambda port: unix(f"\0own-{os.getpid()}-{len(KEPT)}"),
     "python": python,
     "out": out,
     "kept": lambda _port: [text for text in KEPT if isinstance(text, str)],
