@@ -156,8 +156,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "portal.passwordrules.NotOnesName"},
 ]
 
-SESSION_COOKIE_NAME = "stoa_session"
-SESSION_COOKIE_PATH = "/portal/"
+# Over HTTPS it is this very host's (RFC 6265bis, section 4.1.3.2), which a browser believes of "/" alone.
+SESSION_COOKIE_NAME, SESSION_COOKIE_PATH = ("__Host-stoa_session", "/") if _https else ("stoa_session", "/portal/")
 SESSION_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

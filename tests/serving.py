@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -351,8 +352,13 @@ def describe(pid: int) -> str:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody uses at this moment."""
-    with socket.socket() as probe:
+    """Return a port that nobody uses at this moment, at 127.0.0.1 and at ::1 where there is one."""
+    with socket.socket() as probe, socket.socket(socket.AF_INET6) as twin:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
+        try:
+            twin.bind(("::1", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return free_port()
         return port

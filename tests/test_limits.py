@@ -14,7 +14,7 @@ from webapps.specs import read_specs
 
 TYPED = (
     "memory: 512 MB\nmemory of all: 2048 MB\ntemporary directory: 64 MB\nopen files: 1000\nprocesses: 100\nnice: 5\n"
-    "reach: /srv/data"
+    "reach: /srv/data\nports: 9000-9010\nports: 0"
 )
 STORED = {
     "memory": 512 << 20,
@@ -24,6 +24,7 @@ STORED = {
     "processes": 100,
     "nice": 5,
     "reach": ["/srv/data"],
+    "ports": [[9000, 9010], [0, 0]],
 }
 
 
@@ -46,6 +47,12 @@ def test_it_stores_what_is_typed_and_shows_what_is_stored() -> None:
         ("nice: 1\nnice: 2", "twice"),
         ("reach: srv", "whole path"),
         ("reach: /etc", "operating system"),
+        ("ports: many", "a port or a range"),
+        ("ports: 9010-9000", "a port or a range"),
+        ("ports: 65536", "a port or a range"),
+        ("ports: 7999-8001", "8000 is Stoa’s own"),
+        ("ports: 8080", "8080 is Stoa’s own"),
+        ("ports: 9000-9999\nports: 0", "1000 ports"),
     ],
 )
 def test_it_says_what_it_does_not_understand(line: str, words: str) -> None:
@@ -67,4 +74,5 @@ def test_they_reach_the_runtime(webapp: WebApp) -> None:
 
     assert (bounds.memory, bounds.processes, bounds.reach) == (512 << 20, 100, ("/srv/data",))
     assert bounds.memory_all == 2048 << 20
+    assert bounds.ports == ((9000, 9010), (0, 0))
     assert AppSpec.from_dict(spec.to_dict()) == spec

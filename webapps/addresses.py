@@ -15,12 +15,13 @@ def address_of(webapp: WebApp, request: HttpRequest) -> str:
     """Return the address of an application, with the host that the person uses where it has none of its own.
 
     STOA_URL names this machine by a loopback address unless somebody set it: a person who looks from
-    elsewhere needs the name by which he came.
+    elsewhere needs the name by which he came. One who is here does not: the portal's name is not the applications'.
     """
     base = urlsplit(settings.STOA_URL)
     host = webapp.host or base.hostname or "127.0.0.1"
-    if not webapp.host and is_loopback(host):
-        host = urlsplit(f"//{request.get_host()}").hostname or host
+    asked = urlsplit(f"//{request.get_host()}").hostname or host
+    if not webapp.host and is_loopback(host) and not is_loopback(asked):
+        host = asked
     shown = f"[{host}]" if ":" in host else host
     port = f":{base.port}" if base.port else ""
     return f"{base.scheme}://{shown}{port}{webapp.name.rstrip('/')}/"

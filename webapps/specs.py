@@ -115,4 +115,5 @@ def _bounds(namespace: Namespace) -> Bounds:
     limits = namespace.limits
     names = ("memory", "memory_all", "open_files", "processes", "temporary", "nice")
     numbers = {name: int(limits.get(name) or 0) for name in names}
-    return Bounds(**numbers, reach=tuple(limits.get("reach") or ()))
+    ports = tuple((int(first), int(last)) for first, last in limits.get("ports") or ())
+    return Bounds(**numbers, reach=tuple(limits.get("reach") or ()), ports=ports)

@@ -229,8 +229,8 @@ def expiry(began: int, now: float, lasts: int) -> int:
 
 def cookie_line(name: str, value: str, path: str, lasts: int, *, secure: bool) -> str:
     """Return a Set-Cookie line that script cannot read; ``lasts`` is seconds, 0 takes the cookie away."""
-    line = f"{name}={value}; Path={path}; Max-Age={max(0, lasts)}; HttpOnly; SameSite=Lax"
-    return f"{line}; Secure" if secure else line
+    line = f"={value}; Path={path}; Max-Age={max(0, lasts)}; HttpOnly; SameSite=Lax"
+    return f"{tokens.over_https(name)}{line}; Secure" if secure else name + line
 
 
 def basic_of(authorization: str) -> tuple[str, str] | None:

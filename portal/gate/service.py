@@ -37,7 +37,7 @@ from .origins import Origins  # noqa: E402
 from .pages import Answer  # noqa: E402
 from .passes import Revoker  # noqa: E402
 from .passwords import Passwords  # noqa: E402
-from .tokens import Signer  # noqa: E402
+from .tokens import Signer, from_https  # noqa: E402
 from .watch import Watch  # noqa: E402
 
 Environ = dict[str, Any]
@@ -61,6 +61,8 @@ class Service:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         path = environ["PATH_INFO"]
+        if environ.get("HTTP_STOA_SCHEME") == "https":
+            environ["HTTP_COOKIE"] = from_https(environ.get("HTTP_COOKIE", ""))
         if path == "/ask":
             return self._ask(environ, start_response)
         if path == "/denied":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,9 @@ NONCE = f"{PREFIX}enter_"
 #: The sign-ins of this browser, for the page that ends them: applications' cookies are sent to applications alone.
 HERE = f"{PREFIX}here"
 PROOF = 16
+#: What a browser keeps to HTTPS, and with ``__Host-`` to this very host (RFC 6265bis, section 4.1.3): a cookie for "/".
+HOST, SECURE = "__Host-", "__Secure-"
+NAMED = re.compile(rf"({HOST}|{SECURE})?({PREFIX}[^=;]*)")
 #: No token is longer; what is longer is not looked at.
 LONGEST = 256
 
@@ -63,6 +67,28 @@ def cookie_of_group(group: str) -> str:
 def cookie_of_nonce(browser: str) -> str:
     """Return the name of the cookie that holds the nonce with this digest: each tab that asks has one of its own."""
     return f"{NONCE}{browser[:16]}"
+
+
+def over_https(cookie: str) -> str:
+    """Return the name that a cookie has over HTTPS, by its own."""
+    everywhere = cookie == LOGIN or cookie.startswith(f"{PREFIX}g")
+    return f"{HOST if everywhere else SECURE}{cookie}"
+
+
+def from_https(header: str) -> str:
+    """Return a Cookie header of HTTPS with Stoa's cookies under their own names, and without those that others can add.
+
+    A neighbouring host name, and who answers in clear at this one, can set ``stoa_login``, but not its name over HTTPS.
+    """
+    return ";".join(filter(None, map(_own_name, header.split(";")))) if PREFIX in header else header
+
+
+def _own_name(pair: str) -> str:
+    name, equals, value = pair.strip(" \t").partition("=")
+    found = NAMED.fullmatch(name)
+    if found is None:
+        return pair
+    return f" {found[2]}{equals}{value}" if name == over_https(found[2]) else ""
 
 
 def proof_of(password: str, key: bytes) -> str:

@@ -25,8 +25,10 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     # Whatever name a page asks for, nothing is looked up outside this machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE ::1",
 )
+#: This machine, by all its names.
+HERE = ("127.0.0.1", "localhost", "::1")
 PATIENCE = within(20) * 1000
 REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
@@ -62,7 +64,7 @@ class Visitor:
 
     def __init__(self, browser: Browser, stoa: Stoa, **options: Any) -> None:
         self.stoa = stoa
-        self.portal = f"http://127.0.0.1:{stoa.portal_port}/portal/"
+        self.portal = f"http://localhost:{stoa.portal_port}/portal/"
         self.applications = f"http://127.0.0.1:{stoa.port}"
         self.scripted = bool(options.get("java_script_enabled", True))
         self.context: BrowserContext = browser.new_context(**options)
@@ -76,7 +78,7 @@ class Visitor:
         self.page: Page = self.context.new_page()
 
     def _asked(self, url: str) -> None:
-        if urlsplit(url).hostname != "127.0.0.1":
+        if urlsplit(url).hostname not in HERE:
             self.problems.append(f"a request left the machine: {url}")
 
     def _said(self, message: ConsoleMessage) -> None:

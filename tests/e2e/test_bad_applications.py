@@ -207,7 +207,7 @@ def test_one_that_starts_a_server_of_its_own_is_told_so(stoa: Stoa) -> None:
         + "make_server('127.0.0.1', 0, application).serve_forever()\n"
     )
     stoa.create("/bad/serves", stoa.write("bad/serves", {"app.py": source}), Enabled=0)
-    stoa.set("/bad/serves", start_timeout=1, enabled=True)
+    stoa.set("/bad/serves", start_timeout=10, enabled=True)
 
     assert "That is a server of its own" in stoa.wait_for_state("/bad/serves", "failed")["reason"]
     stoa.merge("DeleteApplication:Name=/bad/serves")

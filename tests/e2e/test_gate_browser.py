@@ -254,8 +254,14 @@ def test_script_in_a_hosted_page_cannot_touch_the_portal(arrive: Arrive, gated: 
     # What the hosted page was refused is in the console, and that is as it should be.
     visitor.problems.clear()
 
-    # Two session cookies count as none: nobody acts by the one that script has added, and both are forgotten.
+    # What script adds is at the applications' name, which is not the portal's.
     page.evaluate("document.cookie = 'stoa_session=made-up; path=/portal/users/'")
+    visitor.open("users/")
+    expect(visitor.heading("Users")).to_be_visible()
+
+    # Two session cookies count as none: nobody acts by the one that was added, and both are forgotten.
+    added = {"name": "stoa_session", "value": "made-up", "domain": "localhost", "path": "/portal/users/"}
+    visitor.context.add_cookies([added])  # type: ignore[list-item]
     visitor.open("users/")
     expect(visitor.heading("Your browser sends two session cookies")).to_be_visible()
     visitor.follow("Sign in")

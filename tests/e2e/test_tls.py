@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import signing
 from tests.patience import within
 from tests.runtime.test_tls import OPENSSL, make
 from tests.serving import Stoa
@@ -33,12 +34,14 @@ def trusting(*certificates: str) -> ssl.SSLContext:
     return context
 
 
-def get(port: int, path: str, context: ssl.SSLContext | None, accept: str = "*/*") -> tuple[int, str, str, str]:
+def get(
+    port: int, path: str, context: ssl.SSLContext | None, accept: str = "*/*", cookies: str = ""
+) -> tuple[int, str, str, str]:
     connection: http.client.HTTPConnection = http.client.HTTPConnection("127.0.0.1", port, timeout=within(10))
     if context:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=within(10), context=context)
     try:
-        connection.request("GET", path, headers={"Accept": accept})
+        connection.request("GET", path, headers={"Accept": accept, "Cookie": cookies})
         answer = connection.getresponse()
         cookie = answer.headers.get("Set-Cookie", "")
         return answer.status, answer.headers.get("Location", ""), cookie, answer.read().decode(errors="replace")
@@ -74,6 +77,12 @@ def test_https_is_served_and_a_changed_certificate_taken_over(tmp_path: Path) ->
         assert cookie.endswith("; Secure")
         sign_in = get(stoa.portal_port, location.partition(str(stoa.portal_port))[2], trusted)
         assert (sign_in[0], "Secure" in sign_in[2]) == (200, True)
+        # What another host name, or whoever answers in clear, can set is not what is asked for.
+        assert cookie.startswith("__Secure-stoa_enter_")
+        assert sign_in[2].startswith("__Host-stoa_session=")
+        session = signing.session(stoa, "/tls/closed")
+        assert get(stoa.port, "/tls/closed/", trusted, cookies=session)[0] == 401
+        assert get(stoa.port, "/tls/closed/", trusted, cookies=f"__Secure-{session}; {session}")[0] == 200
         for port, path in ((stoa.port, "/tls/open/?a=b"), (stoa.portal_port, "/portal/")):
             assert get(port, path, None)[:2] == (301, f"https://127.0.0.1:{port}{path}")
 

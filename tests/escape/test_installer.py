@@ -185,6 +185,15 @@ def test_it_does_not_undo_its_walls(met: dict[Step, str]) -> None:
     assert succeeded(met, "mount") == []
 
 
+def test_it_listens_at_no_port_and_at_sockets_of_its_own(hostile: Hostile) -> None:
+    need(hostile.stoa, "TCP ports that the namespace does not name")
+
+    bound, never_bound, own = hostile.install(("listen", "bound"), ("listen", "never bound"), ("unix_sockets",))
+
+    assert "PermissionError" in bound and "PermissionError" in never_bound
+    assert own == ""
+
+
 def test_nothing_that_it_started_outlives_it(hostile: Hostile) -> None:
     beating = hostile.directory / "package" / "beat"
 

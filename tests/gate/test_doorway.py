@@ -101,7 +101,8 @@ def test_cookies_are_kept_from_script_and_secure_under_https(
     webapp.authe_enabled = PASSWORD
     webapp.save()
 
-    for line in given(enter(doorway, webapp, user, scheme=scheme)).values():
+    for name, line in given(enter(doorway, webapp, user, scheme=scheme)).items():
+        assert name.startswith("__Secure-stoa_" if scheme == "https" else "stoa_")
         assert "; HttpOnly; SameSite=Lax" in line
         assert line.endswith("; Secure") is (scheme == "https")
 

@@ -18,6 +18,8 @@ from portal.gate.tokens import (
     cookie_of_application,
     cookie_of_group,
     cookies_of,
+    from_https,
+    over_https,
     proof_of,
 )
 
@@ -207,3 +209,26 @@ def test_a_second_copy_in_disguise_counts_as_one(disguise: str) -> None:
 )
 def test_what_is_no_cookie_of_that_name_is_none(header: str) -> None:
     assert cookies_of(header, "stoa_a7") is None
+
+
+def test_over_https_a_cookie_for_the_whole_host_is_this_very_hosts() -> None:
+    assert over_https(LOGIN) == "__Host-stoa_login"
+    assert over_https(cookie_of_group("pair")).startswith("__Host-stoa_g")
+    assert over_https(COOKIE) == "__Secure-stoa_a7"
+
+
+@pytest.mark.parametrize(
+    ("sent", "understood"),
+    [
+        ("__Host-stoa_login=a; __Secure-stoa_a7=b; own=c", " stoa_login=a; stoa_a7=b; own=c"),
+        ("stoa_login=a; own=c", " own=c"),
+        ("stoa_login=a; __Host-stoa_login=b", " stoa_login=b"),
+        ("__Secure-stoa_login=a; __host-stoa_a7=b;__Host-stoa_a7=c", " __host-stoa_a7=b"),
+        ("own=stoa_login; __Host-own=d", "own=stoa_login; __Host-own=d"),
+        ("stoa_login", ""),
+        ("own=c", "own=c"),
+        ("", ""),
+    ],
+)
+def test_over_https_nothing_that_others_can_add_is_understood(sent: str, understood: str) -> None:
+    assert from_https(sent) == understood

@@ -43,6 +43,7 @@ def sent(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         (b"Set-Cookie", b" = stoa_x=1"),
         (b"Set-Cookie", b"\t=\t__Host-stoa_x=1"),
         (b"Set-Cookie", b"stoa_x"),
+        (b"Set-Cookie", b" = __Host-stoa_x=1"),
     ],
 )
 def test_what_would_steer_the_front_is_left_out(header: tuple[bytes, bytes]) -> None:

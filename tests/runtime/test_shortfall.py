@@ -57,6 +57,16 @@ def test_a_pid_namespace_is_one_where_it_was_needed() -> None:
     assert shortfall(refused, MODERN) == ["a PID namespace is refused (mount: Operation not permitted)"]
 
 
+def test_a_filter_with_a_listener_is_one_where_the_kernel_has_it() -> None:
+    refused = dataclasses.replace(WHOLE, why_no_listens="seccomp: Operation not permitted")
+
+    assert shortfall(refused, MODERN) == [
+        "a seccomp filter with a listener is refused (seccomp: Operation not permitted)"
+    ]
+    assert shortfall(dataclasses.replace(refused, kernel=(5, 4)), MODERN) == []
+    assert shortfall(dataclasses.replace(refused, why_no_listens=f"seccomp: {NOT_BUILT}"), MODERN) == []
+
+
 def test_a_python_without_ctypes_is_one() -> None:
     assert shortfall(Means(kernel=(6, 1), rights=False), MODERN) == ["Stoa’s Python has no ctypes, which walls need"]
 

@@ -111,22 +111,22 @@ def test_an_interpreter_that_cannot_be_run_is_no_answer(tmp_path: Path, monkeypa
         tried(tmp_path, within(20))
 
 
-def outcome(monkeypatch: pytest.MonkeyPatch, raise_walls: Callable[[Confinement], None]) -> str:
+def outcome(monkeypatch: pytest.MonkeyPatch, raise_walls: Callable[[Confinement, int], None]) -> str:
     monkeypatch.setattr(walls, "raise_walls", raise_walls)
     return walls._tried(Confinement(), Means())
 
 
-def failing(error: BaseException) -> Callable[[Confinement], None]:
-    def raise_walls(_wished: Confinement) -> None:
+def failing(error: BaseException) -> Callable[[Confinement, int], None]:
+    def raise_walls(_wished: Confinement, _agent: int) -> None:
         raise walls.WallsFailed("the walls failed") from error
 
     return raise_walls
 
 
 def test_what_the_kernel_refuses_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert outcome(monkeypatch, lambda _wished: None) == ""
+    assert outcome(monkeypatch, lambda _wished, _agent: None) == ""
     assert "[Errno 1] unshare" in outcome(monkeypatch, failing(OSError(errno.EPERM, "unshare")))
-    assert "a filter" in outcome(monkeypatch, lambda _wished: os.kill(os.getpid(), signal.SIGSYS))
+    assert "a filter" in outcome(monkeypatch, lambda _wished, _agent: os.kill(os.getpid(), signal.SIGSYS))
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
@@ -137,4 +137,4 @@ def test_what_the_kernel_has_no_room_for_now_is_none(monkeypatch: pytest.MonkeyP
 
 def test_a_process_that_is_killed_while_it_tries_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NoAnswer, match="status 9"):
-        outcome(monkeypatch, lambda _wished: os.kill(os.getpid(), signal.SIGKILL))
+        outcome(monkeypatch, lambda _wished, _agent: os.kill(os.getpid(), signal.SIGKILL))

@@ -62,9 +62,23 @@ def test_limits_and_priorities_need_a_pid_namespace_whatever_landlock_there_is()
 
 def test_means_of_before_an_update_are_understood() -> None:
     values = dataclasses.asdict(Means(mounts=True, kernel=(6, 1), uid=1000))
-    older = {name: value for name, value in values.items() if name not in ("pids", "why_no_pids")}
+    later = ("pids", "why_no_pids", "listens", "why_no_listens")
+    older = {name: value for name, value in values.items() if name not in later}
 
     assert Means.from_dict(older) == Means(mounts=True, kernel=(6, 1), uid=1000)
+
+
+def test_ports_need_who_decides_on_listening() -> None:
+    name = "TCP ports that the namespace does not name"
+    some = Means(landlock=7, kernel=(6, 18), why_no_listens="seccomp: Invalid argument")
+
+    assert name not in held(some)
+    assert words_of(name, some) == (
+        "Landlock 7 keeps bind(2); listen(2) at a port that the kernel picks needs a seccomp filter with a listener, "
+        "which this machine refuses (seccomp: Invalid argument)"
+    )
+    assert words_of(name, dataclasses.replace(some, listens=True)) == "Landlock 7 and seccomp"
+    assert words_of(name, Means(landlock=3, listens=True)) == "seccomp"
 
 
 def test_the_kernel_never_counts_for_root() -> None:
@@ -109,7 +123,7 @@ def test_python_without_ctypes_has_limits_only() -> None:
 
 def test_a_confinement_goes_through_a_packet_unchanged() -> None:
     wished = Confinement(Means(mounts=True, kernel=(6, 1)), read=("/usr",), hide=("/run/user",), shared=())
-    wished = dataclasses.replace(wished, write=("/srv/a",), home="/srv/a", nice=5)
+    wished = dataclasses.replace(wished, write=("/srv/a",), home="/srv/a", nice=5, ports=((9000, 9010), (0, 0)))
 
     assert Confinement.from_json(wished.to_json()) == wished
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
@@ -22,12 +23,14 @@ KINDS = {
     "processes": ("processes", False, 8, 1 << 16),
     "nice": ("nice", False, 0, 19),
 }
-REACH = "reach"
-KNOWN = ", ".join([*KINDS, REACH])
+REACH, PORTS = "reach", "ports"
+KNOWN = ", ".join([*KINDS, REACH, PORTS])
+#: So many ports a namespace may have: each is a rule of the kernel's, in each process.
+MOST_PORTS = 1000
 
 
 class LimitsField(forms.CharField):
-    """Limits as lines; a directory beyond its own is a line ``reach: /srv/data``."""
+    """Limits as lines; a directory beyond its own is a line ``reach: /srv/data``, ports are ``ports: 9000-9010``."""
 
     widget = forms.Textarea
 
@@ -42,19 +45,22 @@ class LimitsField(forms.CharField):
             for words, (name, sized, _least, _most) in KINDS.items()
             if value.get(name)
         ]
-        return "\n".join([*lines, *(f"{REACH}: {path}" for path in value.get(REACH) or ())])
+        lines += [f"{REACH}: {path}" for path in value.get(REACH) or ()]
+        return "\n".join([*lines, *(f"{PORTS}: {_named(*pair)}" for pair in value.get(PORTS) or ())])
 
     def clean(self, value: Any) -> Any:
         """Return the limits as they are stored. Raises ValidationError."""
         limits: dict[str, Any] = {}
         for line in validators.lines(super().clean(value) or ""):
             name, understood = _understood(line)
-            if name == REACH:
-                limits.setdefault(REACH, []).append(understood)
+            if name in (REACH, PORTS):
+                limits.setdefault(name, []).append(understood)
             elif name in limits:
                 raise ValidationError(f"“{line}”: this limit is given twice. Keep one of the two.")
             else:
                 limits[name] = understood
+        if sum(last - first + 1 for first, last in limits.get(PORTS, ())) > MOST_PORTS:
+            raise ValidationError(f"A namespace may have {MOST_PORTS} ports. Give fewer.")
         return limits
 
 
@@ -69,6 +75,8 @@ def _understood(line: str) -> tuple[str, Any]:
                 "Give a directory elsewhere."
             )
         return REACH, text
+    if words == PORTS:
+        return PORTS, _ports(line, text)
     if words not in KINDS:
         raise ValidationError(f"“{line}” is not understood. Each line begins with one of: {KNOWN}.")
     name, sized, least, most = KINDS[words]
@@ -77,3 +85,21 @@ def _understood(line: str) -> tuple[str, Any]:
         unit = " MB" if sized else ""
         raise ValidationError(f"“{line}”: give a number from {least} to {most}{unit}.")
     return name, int(number[1]) * (MEGABYTE if sized else 1)
+
+
+def _ports(line: str, text: str) -> list[int]:
+    """Return first and last of the ports that a line names. Raises ValidationError."""
+    found = re.fullmatch(r"(\d{1,5})(?: ?- ?(\d{1,5}))?", text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if not first <= last <= 65535:
+        raise ValidationError(f"“{line}”: give a port or a range, as 9000-9010; 0 is any that is free.")
+    for url in (settings.STOA_URL, settings.STOA_PORTAL_URL):
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        if first <= port <= last:
+            raise ValidationError(f"“{line}”: {port} is Stoa’s own port. Leave it out.")
+    return [first, last]
+
+
+def _named(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

@@ -30,8 +30,9 @@ HELP = {
     "Blank: STOA_USER, or the user that Stoa runs as.",
     "limits": "Of each process, one to a line: memory: 512 MB, temporary directory: 256 MB, open files: 1000, "
     "processes: 200, nice: 5. Of all together, where Stoa has a control group (System page): memory of all: 2048 MB. "
-    "A directory beyond its own: reach: /srv/data. "
-    "Blank: 8192 open files, 512 processes and threads, temporary files on disk without a limit.",
+    "A directory beyond its own: reach: /srv/data. TCP ports at which they may listen themselves: ports: 9000-9010, or "
+    "0 for any that is free; who listens there is sent the cookies that visitors have for this host. "
+    "Blank: 8192 open files, 512 processes and threads, temporary files on disk without a limit, no ports.",
 }
 
 

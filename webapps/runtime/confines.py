@@ -127,6 +127,7 @@ class Confines:
             processes=bounds.processes or PROCESSES,
             temporary=bounds.temporary or min(SHARED_MEMORY, _memory() // 4),
             nice=bounds.nice,
+            ports=bounds.ports,
         )
 
     def _account(self, spec: AppSpec) -> Account:

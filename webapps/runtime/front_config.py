@@ -16,6 +16,7 @@ from . import front_bodies
 from .front_guard import DECLARED, LOST, PAGE_HEADERS, block, cookies, credentials, own_locations, repeated
 from .front_hosts import Hosts, rewritten
 from .front_http import APPS, CLEARED, HTTP, TYPES
+from .front_loopback import addresses, leads, maps
 from .front_routes import RouteRefused, check, locations, upstream
 from .nginx import Binary
 from .spec import ORIGIN, Route
@@ -44,7 +45,8 @@ class FrontSettings:
     ``as_root`` says that root's workers remain root's; ``user`` is the account that nginx is started as, where we
     are root and it is not. ``open_files`` is the hard limit of open files,
     0 where it is not known; ``disk`` is the size in bytes of the one that nginx keeps bodies on, 0 likewise, and
-    ``epoch`` how often what is under way has been counted anew.
+    ``epoch`` how often what is under way has been counted anew. ``twins`` names what listens at ::1 too
+    (``Serving.twins``).
     """
 
     run_dir: Path
@@ -64,6 +66,7 @@ class FrontSettings:
     open_files: int = 0
     disk: int = 0
     epoch: int = 0
+    twins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class Rendered:
 class _Listening:
     """What servers listen on: the real addresses, or sockets that only a trial uses."""
 
-    apps: str
-    portal: str
+    apps: tuple[str, ...]
+    portal: tuple[str, ...]
     state: str
 
 
@@ -139,15 +142,12 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 def _listening(settings: FrontSettings, *, trial: bool) -> _Listening:
     if trial:
-        return _Listening(*(f"unix:{TRIAL.format(name)}" for name in ("apps", "portal", "state")))
+        trials = [f"unix:{TRIAL.format(name)}" for name in ("apps", "portal", "state")]
+        return _Listening(tuple(trials[:1]), tuple(trials[1:2]), trials[2])
     ssl = " ssl" if settings.tls else ""
-    apps, portal = _address(settings.apps_listen) + ssl, _address(settings.portal_listen) + ssl
+    apps = tuple(f"{at}{ssl}" for at in addresses(settings.apps_listen, twin="apps6" in settings.twins))
+    portal = tuple(f"{at}{ssl}" for at in addresses(settings.portal_listen, twin="portal6" in settings.twins))
     return _Listening(apps, portal, "unix:front/state.sock")
-
-
-def _address(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{int(port)}" if ipaddress.ip_address(host).version == 6 else f"{host}:{int(port)}"
 
 
 def _main(settings: FrontSettings) -> Iterator[str]:
@@ -187,6 +187,7 @@ def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]
         yield from _tls(settings.tls)
     yield from _trust(settings.trusted_proxies)
     yield from _known_names(settings.names)
+    yield from maps(settings.apps_url, settings.portal_url)
     yield from _namespace_defaults(defaults)
 
 
@@ -267,12 +268,13 @@ def _apps(settings: FrontSettings, routes: Sequence[Route], listening: _Listenin
     above them.
     """
     anywhere = [route for route in routes if not route.host]
-    first = f"listen {listening.apps} default_server bind backlog=4096;"
-    yield from _server(settings, [first, "server_name _;"], anywhere)
+    first = [f"listen {address} default_server bind backlog=4096;" for address in listening.apps]
+    opening = [*first, "server_name _;", *leads("apps", settings.apps_url, settings.portal_url)]
+    yield from _server(settings, opening, anywhere)
     hosts = Hosts(routes)
     if hosts.routes:
         yield from hosts.maps()
-        opening = [f"listen {listening.apps};", *hosts.opening()]
+        opening = [*(f"listen {address};" for address in listening.apps), *hosts.opening()]
         yield from _server(settings, opening, [rewritten(route) for route in anywhere], hosts.locations())
 
 
@@ -354,8 +356,9 @@ def _portal(settings: FrontSettings, listening: _Listening) -> Iterator[str]:
     """The portal's origin: its pages, its files; everything else is the applications'."""
     apps = _origin(settings.apps_url, settings.apps_listen)
     yield "server {"
-    yield f"    listen {listening.portal} default_server bind backlog=4096;"
+    yield from (f"    listen {address} default_server bind backlog=4096;" for address in listening.portal)
     yield "    server_name _;"
+    yield from _indented(leads("portal", settings.apps_url, settings.portal_url))
     yield from _indented(_pages())
     passed_on = [
         "set $stoa_app portal;",

@@ -101,7 +101,7 @@ class FrontKeeper:
     @property
     def warnings(self) -> list[str]:
         """What the System page has to warn of."""
-        return [self._tls.problem] if self._tls and self._tls.problem else []
+        return [words for words in (self._tls and self._tls.problem, self.serving.warning) if words]
 
     @property
     def settled(self) -> bool:
@@ -157,12 +157,14 @@ class FrontKeeper:
             as_root=os.geteuid() == 0 and not serving.user,
             user=serving.user,
             disk=shutil.disk_usage(serving.run_dir).total,
+            twins=serving.twins,
         )
 
     def _start(self) -> None:
         assert self._front is not None
-        inherited = "".join(f"{{fd:{name}}};" for name in LISTENERS)
-        self.own_keeper.start(NAME, self._front.argv(), {"NGINX": inherited}, LISTENERS, again=True)
+        listeners = (*LISTENERS, *(f"tcp:{name}" for name in self.serving.twins))
+        inherited = "".join(f"{{fd:{name}}};" for name in listeners)
+        self.own_keeper.start(NAME, self._front.argv(), {"NGINX": inherited}, listeners, again=True)
 
     def _signal(self, number: int) -> None:
         self.own_keeper.signal(NAME, signal.Signals(number))
@@ -212,9 +214,7 @@ class FrontKeeper:
         self.loop.call(self._say_ready)
 
     def _say_ready(self) -> None:
-        serving = self.serving
-        apps = serving.apps_url or serving.url(serving.apps_address)
-        portal = serving.portal_url or serving.url(serving.portal_address)
+        apps, portal = self.serving.origins
         self.keeper.ready(f"Stoa is ready\n  portal        {portal}/portal/\n  applications  {apps}/")
         self.events.say("ready")
 

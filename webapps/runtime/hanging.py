@@ -17,6 +17,7 @@ from . import native
 MARGIN, LONGEST_MARGIN = 0.1, 0.3
 # Whoever calls one of these at import has started a server, and never comes back.
 SERVERS = {"serve_forever", "run_simple", "run_forever", "run_app"}
+OWN_SERVER = ". That is a server of its own, and Stoa is the server: move it below `if __name__ == '__main__':`"
 
 Told = Callable[[str, str, str], None]
 
@@ -54,7 +55,7 @@ def where(stack: Sequence[traceback.FrameSummary], places: Sequence[str]) -> tup
     place = next(place for place in places if _is_below(last.filename, place))
     words = f"; it was at line {last.lineno} of {os.path.relpath(last.filename, place)}: {last.line}"
     if any(frame.name in SERVERS for frame in stack[own[-1] :]):
-        words += ". That is a server of its own, and Stoa is the server: move it below `if __name__ == '__main__':`"
+        words += OWN_SERVER
     return words, "Stack (most recent call last):\n" + "".join(traceback.format_list(list(stack[own[0] :])))
 
 

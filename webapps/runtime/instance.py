@@ -36,6 +36,7 @@ from . import (
     lifespan,
     loader,
     native,
+    ports,
     seclusion,
     walls,
     websockets,
@@ -172,8 +173,9 @@ def run(
 ) -> None:
     """Serve the application until told to go. Never returns.
 
-    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``, and ``told`` where the worker goes into a PID
-    namespace; this process owns them. ``said`` marks what the newcomer before it has complained of.
+    ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``, ``told`` where the worker goes into a PID
+    namespace, and ``agent`` where it is decided outside of it what may listen; this process owns them. ``said`` marks
+    what the newcomer before it has complained of.
     """
     ready = Ready(fds["ready"], said)
     status = 1
@@ -233,7 +235,9 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     os.environ.update(base_environment)
     wished = os.environ.pop(walls.KEY, "")
     if wished:
-        walls.raise_walls(walls.Confinement.from_json(wished))
+        confinement = walls.Confinement.from_json(wished)
+        walls.raise_walls(confinement, fds.get("agent", -1))
+        ports.explain(confinement)
     os.environ.update(spec.environment)
     try:
         os.chdir(spec.directory)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from . import bytecode, hostedfiles
+from . import bytecode, hanging, hostedfiles, ports
 
 FACTORY = re.compile(r"(?P<path>[A-Za-z_][\w.]*)\(\s*\)")
 LISTED = 12
@@ -178,6 +178,8 @@ def _raised(error: BaseException, name: str) -> LoadError:
     if isinstance(error, ModuleNotFoundError) and error.name:
         remedy = "install"
         hint = f"; install what the application needs (requirements.txt) or add {error.name} to it"
+    elif ports.refused(error):
+        hint = hanging.OWN_SERVER
     what = traceback.format_exception_only(type(error), error)[-1].strip()
     return LoadError(f"{name} raised {what}{hint}", detail=own_traceback(error), remedy=remedy)
 

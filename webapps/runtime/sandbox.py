@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import selectors
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from . import ownpids, ownroot, processes, seclusion, walls
+from . import ownpids, ownroot, processes, seccomp_agent, seclusion, walls
 from . import syscalls as kernel
 
 NOT_STARTED, TOO_LONG = 125, 124
@@ -30,12 +31,15 @@ def main() -> int:
     environment = {name: value for name, value in os.environ.items() if name not in (walls.KEY, "PYTHONPATH")}
     _leave_the_checkout()
     wished = _wished(os.environ.get(walls.KEY, ""))
+    agent = seccomp_agent.Agent(selectors.DefaultSelector())
     ownpids.adopt()
     if wished and wished.means.pids:
         ownroot.leave_the_machines(pids=True)
     seclusion.seclude()
-    first = _forked(lambda: _be_first(wished, lambda: _become(argv, directory, environment)))
-    return _watched(first, float(seconds))
+    link = agent.expect(())
+    first = _forked(lambda: _be_first(wished, agent, link, lambda: _become(argv, directory, environment)))
+    os.close(link)
+    return _watched(first, agent, float(seconds))
 
 
 def _leave_the_checkout() -> None:
@@ -65,15 +69,18 @@ def _forked(do: Callable[[], NoReturn]) -> int:
     return child
 
 
-def _be_first(wished: walls.Confinement | None, become: Callable[[], NoReturn]) -> NoReturn:
+def _be_first(
+    wished: walls.Confinement | None, agent: seccomp_agent.Agent, link: int, become: Callable[[], NoReturn]
+) -> NoReturn:
     """Raise the walls, start the command, and collect all that is left to us until it ends."""
     try:
+        agent.close()
         os.setsid()
         with open(os.devnull) as nothing:
             os.dup2(nothing.fileno(), 0)
         if wished:
             ownpids.entered = wished.means.pids
-            walls.raise_walls(wished)
+            walls.raise_walls(wished, link)
         seclusion.seclude()  # So the command cannot make us its own, and we end with who started us.
         command = os.fork()
         if command == 0:
@@ -103,13 +110,13 @@ def _status_of(command: int) -> int:
             return code if code >= 0 else 128 - code
 
 
-def _watched(first: int, seconds: float) -> int:
-    """Wait for its end, for the time to be over, or for our caller to go; then end all that is left."""
+def _watched(first: int, agent: seccomp_agent.Agent, seconds: float) -> int:
+    """Wait for its end, for the time to be over, or for our caller to go; then end all that is left.
+
+    None of it listens at any port meanwhile (``seccomp_agent``).
+    """
     hold = os.pidfd_open(first)
-    ends = select.poll()
-    ends.register(hold, select.POLLIN)
-    ends.register(0, select.POLLHUP)
-    ready = dict(ends.poll(seconds * 1000))
+    ready = agent.serve_until({hold: select.POLLIN, 0: select.POLLHUP}, seconds)
     if hold not in ready:
         os.kill(first, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import seccomp
 from .walls import Means
 
-# What the walls need of the kernel: mount_setattr(2), landlock(7).
-NAMESPACES, LANDLOCK = (5, 12), (5, 13)
+# What the walls need of the kernel: mount_setattr(2), landlock(7), pidfd_getfd(2) for a filter's listener.
+NAMESPACES, LANDLOCK, LISTENERS = (5, 12), (5, 13), (5, 6)
 # The kernel's own words where Landlock was not compiled in, and where it was switched off at boot (landlock(7)).
 NOT_BUILT, NOT_BOOTED = os.strerror(errno.ENOSYS), os.strerror(errno.EOPNOTSUPP)
 
@@ -50,6 +51,14 @@ def _refused(means: Means, kernel: Kernel) -> Iterator[str]:
         yield f"Landlock is refused ({means.why_no_landlock})"
     if means.mounts and means.why_no_pids and not means.pids:
         yield f"a PID namespace is refused ({means.why_no_pids})"
+    if means.why_no_listens and _has_listeners(means, kernel):
+        yield f"a seccomp filter with a listener is refused ({means.why_no_listens})"
+
+
+def _has_listeners(means: Means, kernel: Kernel) -> bool:
+    """Say whether the kernel lets a filter's listener fetch sockets (pidfd_getfd(2)), on a machine that is known."""
+    known = os.uname().machine in seccomp.NATIVE
+    return known and means.kernel >= LISTENERS and (kernel.filtered or NOT_BUILT not in means.why_no_listens)
 
 
 def _has_landlock(means: Means, kernel: Kernel) -> bool:

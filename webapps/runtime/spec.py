@@ -69,7 +69,8 @@ class Bounds:
 
     ``memory`` is what one process may hold of data (0: no limit), ``memory_all`` what all of them may take together
     (0: no limit; acts where there are control groups), ``nice`` how far it stands back for others, ``reach``
-    directories beyond its own that it may use.
+    directories beyond its own that it may use, ``ports`` those at which it may listen itself, each pair with all
+    between, 0 for those that the kernel picks.
     """
 
     memory: int = 0
@@ -79,6 +80,7 @@ class Bounds:
     temporary: int = 0
     nice: int = 0
     reach: tuple[str, ...] = ()
+    ports: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ class AppSpec:
             known[name] = tuple(known.get(name, ()))
         known["limits"] = Limits(**known["limits"])
         bounds = dict(known.get("bounds", {}))  # An earlier Stoa's worker was noted without.
-        known["bounds"] = Bounds(**{**bounds, "reach": tuple(bounds.get("reach", ()))})
+        ports = tuple((first, last) for first, last in bounds.get("ports", ()))
+        known["bounds"] = Bounds(**{**bounds, "reach": tuple(bounds.get("reach", ())), "ports": ports})
         files = dict(known["files"])
         files["serve"] = ServeFiles(files["serve"])
         known["files"] = Files(**files)

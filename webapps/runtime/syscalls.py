@@ -46,6 +46,11 @@ def _syscall(what: str, number: int, *arguments: object) -> int:
     return _checked(_libc.syscall(ctypes.c_long(number), *arguments), what)
 
 
+def call(what: str, number: int, *arguments: object) -> int:
+    """Make a system call that has no function of its own here. Raises OSError."""
+    return _syscall(what, number, *arguments)
+
+
 def unshare(flags: int) -> None:
     """Leave the namespaces that are shared with others (unshare(2)). Raises OSError."""
     _checked(_libc.unshare(flags), "unshare")
@@ -168,7 +173,9 @@ WRITING = (
 OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 SCOPE_ABSTRACT_SOCKETS, SCOPE_SIGNALS = 1, 2
 # The versions of Landlock that can do so (landlock(7)).
-REFERS, TRUNCATES, SCOPES = 2, 3, 6
+REFERS, TRUNCATES, BINDS, SCOPES = 2, 3, 4, 6
+BIND_TCP = 1
+RULE_OF_PATH, RULE_OF_PORT = 1, 2
 
 
 def landlock_abi() -> tuple[int, str]:
@@ -187,8 +194,9 @@ class Landlock:
         if abi < TRUNCATES:
             handled &= ~TRUNCATE
         scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS if abi >= SCOPES else 0
-        values = struct.pack("3Q", handled, 0, scoped)[: 24 if scoped else 8]
-        self.handled = handled
+        bound = BIND_TCP if abi >= BINDS else 0
+        values = struct.pack("3Q", handled, bound, scoped)[: 24 if scoped else 16 if bound else 8]
+        self.handled, self.binds = handled, bool(bound)
         self.fd = _syscall(
             "landlock_create_ruleset", CREATE_RULESET, values, ctypes.c_size_t(len(values)), ctypes.c_uint(0)
         )
@@ -214,9 +222,15 @@ class Landlock:
             if not stat.S_ISDIR(kind):
                 rights &= OF_A_FILE
             rule = struct.pack("=Qi", rights & self.handled, fd)
-            _syscall(f"landlock_add_rule {path}", ADD_RULE, self.fd, 1, rule, ctypes.c_uint(0))
+            _syscall(f"landlock_add_rule {path}", ADD_RULE, self.fd, RULE_OF_PATH, rule, ctypes.c_uint(0))
         finally:
             os.close(fd)
+
+    def allow_port(self, port: int) -> None:
+        """Allow a TCP socket to be bound to a port, 0: to one that the kernel picks (version 4)."""
+        if self.binds:
+            rule = struct.pack("=2Q", BIND_TCP, port)
+            _syscall(f"landlock_add_rule {port}", ADD_RULE, self.fd, RULE_OF_PORT, rule, ctypes.c_uint(0))
 
     def restrict(self) -> None:
         """Put the rules into force, for ever."""

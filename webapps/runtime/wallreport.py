@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .cgroups import Delegated
-from .syscalls import SCOPES
+from .syscalls import BINDS, SCOPES
 from .walls import COUNTS_PROCESSES, Means
 
 NOBODYS = Delegated(why_not="it was not asked")
@@ -32,6 +32,7 @@ def report(means: Means, delegated: Delegated = NOBODYS, *, on: bool = True, own
         Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means, own)),
         Wall("Signals to other processes", means.landlock >= SCOPES or means.pids, _signals(means)),
         Wall("Limits and priorities of other processes", means.pids, _limits(means)),
+        Wall("TCP ports that the namespace does not name", means.listens, _ports(means)),
         _by_mounts("Temporary directory of its own", means),
         Wall("Number of processes", means.counts or "pids" in delegated.controllers, _count(means, delegated)),
         Wall("Open files, memory of a process", True, "RLIMIT_NOFILE, RLIMIT_DATA"),
@@ -93,6 +94,15 @@ def _limits(means: Means) -> str:
 
 def _pids_refused(means: Means) -> str:
     return f"a PID namespace, which this machine refuses ({means.why_no_pids})"
+
+
+def _ports(means: Means) -> str:
+    """Say by what an application is kept from listening beside Stoa, where it would be sent Stoa's cookies."""
+    landlock = f"Landlock {means.landlock}" if means.landlock >= BINDS else ""
+    if means.listens:
+        return " and ".join(filter(None, (landlock, "seccomp")))
+    why = f"needs a seccomp filter with a listener, which this machine refuses ({means.why_no_listens})"
+    return f"{landlock} keeps bind(2); listen(2) at a port that the kernel picks {why}" if landlock else why
 
 
 def _by_group(controller: str, delegated: Delegated) -> str:

@@ -13,16 +13,20 @@ import json
 import os
 import re
 import resource
+import select
+import selectors
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 kernel: Any = None
 ownpids: Any = None
 ownroot: Any = None
+seccomp: Any = None
+seccomp_agent: Any = None
 try:
-    from . import ownpids, ownroot, syscalls
+    from . import ownpids, ownroot, seccomp, seccomp_agent, syscalls
 
     kernel = syscalls
 except ImportError:
@@ -54,7 +58,10 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class Means:
-    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked."""
+    """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked.
+
+    ``listens`` is whether listen(2) can be decided outside of a worker (``seccomp_agent``).
+    """
 
     mounts: bool = False
     why_no_mounts: str = ""
@@ -66,6 +73,8 @@ class Means:
     rights: bool = True
     pids: bool = False
     why_no_pids: str = ""
+    listens: bool = False
+    why_no_listens: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Means:
@@ -76,6 +85,11 @@ class Means:
     def files(self) -> bool:
         """Whether anything keeps an application from other files (an older Landlock could not even rename)."""
         return self.mounts or self.landlock >= 2
+
+    @property
+    def binds(self) -> bool:
+        """Whether the kernel keeps TCP sockets from ports."""
+        return bool(kernel) and self.landlock >= kernel.BINDS
 
     @property
     def counts(self) -> bool:
@@ -89,7 +103,8 @@ class Confinement:
 
     Paths are absolute and without links on their way; one that is a link itself stands for the link alone. ``hide`` is
     left out of what is reached. ``shared`` are the temporary directories: everybody's where it has no root of its own;
-    ``private`` is where its own lie, "" for a file system in memory of the size ``temporary``.
+    ``private`` is where its own lie, "" for a file system in memory of the size ``temporary``. ``ports`` are those at
+    which it may listen, each pair with all between, 0 for those that the kernel picks.
     """
 
     means: Means = Means()
@@ -104,6 +119,7 @@ class Confinement:
     processes: int = 0
     temporary: int = 0
     nice: int = 0
+    ports: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> str:
         """Return it as text for the fork request."""
@@ -115,7 +131,8 @@ class Confinement:
         values = json.loads(text)
         means = Means.from_dict(values.pop("means"))
         paths = {name: tuple(values[name]) for name in ("read", "write", "hide", "shared")}
-        return cls(**{**values, "means": means, **paths})
+        ports = tuple((int(first), int(last)) for first, last in values.get("ports", ()))
+        return cls(**{**values, "means": means, "ports": ports, **paths})
 
 
 Reached = list[tuple[str, bool]]
@@ -135,6 +152,14 @@ def has_pids(environment: Mapping[str, str]) -> bool:
     return ownpids is not None and bool(wished) and bool(json.loads(wished)["means"].get("pids"))
 
 
+def listens_at(environment: Mapping[str, str]) -> list[tuple[int, int]] | None:
+    """Return the ports at which a worker with this first environment may listen, None where nobody is asked."""
+    wished = json.loads(environment.get(KEY) or "null")
+    if seccomp_agent is None or not wished or not wished["means"].get("listens"):
+        return None
+    return [(int(first), int(last)) for first, last in wished["ports"]]
+
+
 def enter_pids(told: int) -> None:
     """Go on as another process in a PID namespace; its id is written to ``told`` (``ownpids``). Raises WallsFailed."""
     try:
@@ -143,11 +168,12 @@ def enter_pids(told: int) -> None:
         raise _failed(error) from error
 
 
-def raise_walls(wished: Confinement) -> None:
+def raise_walls(wished: Confinement, agent: int = -1) -> None:
     """Put up what the means permit.
 
     1. Limits, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
-    ``no_new_privs``. 4. Landlock. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
+    ``no_new_privs``. 4. Landlock. 5. A filter, whose listener ``agent`` is sent: who holds its other end decides what
+    may listen. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
     """
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
@@ -163,6 +189,8 @@ def raise_walls(wished: Confinement) -> None:
             _give_up_rights()
         if wished.means.landlock:
             _landlock(wished, reached)
+        if wished.means.listens:
+            seccomp_agent.hand_over(agent, seccomp.install())
     except OSError as error:
         raise _failed(error) from error
 
@@ -225,6 +253,9 @@ def _landlock(wished: Confinement, reached: Reached) -> None:
         rules.allow_held(path, kernel.WRITING if writable else kernel.READING)
     for path in wished.shared:
         rules.allow(path, kernel.WRITING)
+    for first, last in wished.ports:
+        for port in range(first, last + 1):
+            rules.allow_port(port)
     if wished.means.uid:
         for path in ("/proc", "/dev"):
             rules.allow(path, kernel.READING | kernel.WRITE_FILE | kernel.TRUNCATE)
@@ -255,6 +286,7 @@ def probe(wished: Confinement) -> Means:
         why_no_mounts="Python without ctypes",
         why_no_landlock="Python without ctypes",
         why_no_pids="Python without ctypes",
+        why_no_listens="Python without ctypes",
         peers=not _has_no_new_privs(),
         rights=kernel is not None,
     )
@@ -264,7 +296,7 @@ def probe(wished: Confinement) -> Means:
     abi, why_no_landlock = kernel.landlock_abi()
     why_no_landlock = why_no_landlock or _tried(wished, dataclasses.replace(means, landlock=abi))
     why_no_pids = why_no_mounts or _tried(wished, dataclasses.replace(means, mounts=True, pids=True))
-    return dataclasses.replace(
+    around = dataclasses.replace(
         means,
         mounts=not why_no_mounts,
         why_no_mounts=why_no_mounts,
@@ -273,25 +305,41 @@ def probe(wished: Confinement) -> Means:
         pids=not why_no_pids,
         why_no_pids=why_no_pids,
     )
+    # Behind all that is around a worker as well: who decides has to reach it there.
+    why_no_listens = _tried(wished, dataclasses.replace(around, listens=True))
+    return dataclasses.replace(around, listens=not why_no_listens, why_no_listens=why_no_listens)
 
 
 def _tried(wished: Confinement, means: Means) -> str:
     """Return why a process cannot have these walls, "" where it can. Raises NoAnswer."""
     reading, writing = os.pipe()
+    agent = seccomp_agent.Agent(selectors.DefaultSelector())
+    link = agent.expect(())
     pid = os.fork()
     if pid == 0:
-        try:
-            raise_walls(dataclasses.replace(wished, means=means))
-            os.write(writing, HOLDS)
-        except BaseException as error:
-            cause = error.__cause__ or error
-            os.write(writing, (LATER if getattr(cause, "errno", 0) in MOMENTARY else REFUSED) + f"{cause}".encode())
-        finally:
-            os._exit(0)
+        agent.close()
+        _try(dataclasses.replace(wished, means=means), link, writing)
     os.close(writing)
+    os.close(link)
+    agent.serve_until({reading: select.POLLIN})
     _pid, status = os.waitpid(pid, 0)
+    agent.close()
     with open(reading, "rb") as answer:
         return _answer_in_words(answer.read(), status)
+
+
+def _try(wished: Confinement, link: int, writing: int) -> NoReturn:
+    """Raise the walls, and say whether that went well."""
+    try:
+        raise_walls(wished, link)
+        if wished.means.listens:
+            seccomp_agent.try_out()
+        os.write(writing, HOLDS)
+    except BaseException as error:
+        cause = error.__cause__ or error
+        os.write(writing, (LATER if getattr(cause, "errno", 0) in MOMENTARY else REFUSED) + f"{cause}".encode())
+    finally:
+        os._exit(0)
 
 
 def _answer_in_words(said: bytes, status: int) -> str:

@@ -29,6 +29,8 @@ import time
 from typing import Any
 
 FDS = ("listener", "ready", "out", "err", "gauge")
+# What the zygote adds where it decides what a worker may listen at (``seccomp_agent``).
+AGENT = "agent"
 GRACE = 12.0
 
 
@@ -72,6 +74,8 @@ class Zygote:
         self.deadline = 0.0
         self.spare = spare.Spare(self._let_go, self._begin_apart)
         instance.walls.prepare()
+        agent = instance.walls.seccomp_agent
+        self.agent = agent and agent.Agent(self.selector)
 
     def serve(self) -> None:
         """Answer until told to leave."""
@@ -147,6 +151,9 @@ class Zygote:
             self.leaving = True
 
     def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
+        ports = self.instance.walls.listens_at(request["environment"])
+        if ports is not None:
+            fds = [*fds, self.agent.expect(ports)]
         if self.instance.walls.has_pids(request["environment"]):
             self._fork_apart(caller, request, fds)
             return
@@ -170,7 +177,7 @@ class Zygote:
 
     def _begin_apart(self, request: dict[str, Any], fds: list[int], told: socket.socket) -> None:
         """Do, in that child, what is asked for. Never returns."""
-        self._work(request, {**dict(zip(FDS, fds, strict=True)), "told": told.detach()})
+        self._work(request, {**_named(fds), "told": told.detach()})
 
     def _has_forked(self, caller: socket.socket, key: str, pid: int) -> None:
         self.children[pid] = key
@@ -180,12 +187,14 @@ class Zygote:
         """Give up everything of the zygote's, then serve. Never returns."""
         try:
             self._let_go()
-            self._work(request, dict(zip(FDS, fds, strict=True)))
+            self._work(request, _named(fds))
         finally:
             os._exit(70)
 
     def _let_go(self) -> None:
         self.selector.close()
+        if self.agent:
+            self.agent.close()
         self.listener.close()
         for caller in self.callers:
             caller.close()
@@ -224,6 +233,10 @@ class Zygote:
             self.callers.discard(caller)
             self.selector.unregister(caller)
             caller.close()
+
+
+def _named(fds: list[int]) -> dict[str, int]:
+    return dict(zip((*FDS, AGENT)[: max(len(FDS), len(fds))], fds, strict=True))
 
 
 def _start(pid: int) -> int:

@@ -3,6 +3,7 @@
 import ctypes
 import ctypes.util
 import datetime
+import errno
 import fcntl
 import json
 import mmap
@@ -196,10 +197,12 @@ def names():
 
 
 def network():
-    with socket.socket() as server, socket.socket() as client:
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", 1)) == errno.ECONNREFUSED
+    with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
         server.bind(("127.0.0.1", 0))
-        server.listen()
-        client.connect(server.getsockname())
+        client.sendto(b"x", server.getsockname())
+        assert server.recv(1) == b"x"
 
 
 def unix_sockets():

@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -46,6 +47,14 @@ def survive(path):
         os._exit(0)
     while not os.path.exists(path):
         time.sleep(0.01)
+
+
+def listen(way):
+    """Listen at a port of the kernel's choice, where browsers would send Stoa's cookies."""
+    with socket.socket() as server:
+        if way == "bound":
+            server.bind(("127.0.0.1", 0))
+        server.listen()
 
 
 def say_without_end():

@@ -39,6 +39,7 @@ KEEPER_ENDS = 5.0
 # More than can wait for a password to be checked (portal.gate.passwords.MOST): the others are never kept waiting.
 GATE_THREADS = 16
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK, TWIN = "127.0.0.1", "::1"
 ANY = ("0.0.0.0", "::")  # noqa: S104
 Address = tuple[str, int]
 
@@ -70,8 +71,10 @@ class Command(BaseCommand):
         lock = self._lock(home, replace=options["replace"])
         apps = (options["host"], options["port"])
         portal = (options["portal_host"] or options["host"], options["portal_port"])
-        sockets = self._sockets(home / "run", {"apps": (apps, "--port"), "portal": (portal, "--portal-port")})
-        serving = self._serving(home, apps, portal, user)
+        wanted = {"apps": (apps, "--port"), "portal": (portal, "--portal-port")}
+        twins = _twins(wanted)
+        sockets = self._sockets(home / "run", wanted | twins)
+        serving = self._serving(home, apps, portal, user, tuple(twins))
         self._prepare(serving)
         self._become_keeper(serving, lock, sockets)
 
@@ -169,8 +172,9 @@ class Command(BaseCommand):
         if killed:
             self.stdout.write(f"Ended {len(killed)} processes that an earlier Stoa left behind.")
 
-    def _serving(self, home: Path, apps: tuple[str, int], portal: tuple[str, int], user: str) -> Serving:
+    def _serving(self, home: Path, apps: Address, portal: Address, user: str, twins: tuple[str, ...]) -> Serving:
         pair = self._tls()
+        apps_url, portal_url = _public_urls(apps, portal, tls=bool(pair))
         return Serving(
             home=str(home),
             static_dir=str(settings.BASE_DIR / "static"),
@@ -178,13 +182,14 @@ class Command(BaseCommand):
             apps_address=apps,
             portal_address=portal,
             nginx=self._check_front(os.environ.get("STOA_NGINX", "")),
-            apps_url=os.environ.get("STOA_URL", "").rstrip("/"),
-            portal_url=os.environ.get("STOA_PORTAL_URL", "").rstrip("/"),
+            apps_url=apps_url,
+            portal_url=portal_url,
             trusted_proxies=tuple(settings.STOA_TRUSTED_PROXIES),
             user=user,
             names=tuple(sorted({*_names(apps[0]), *_names(portal[0]), *LOCAL})),
             tls_cert=pair.certificate,
             tls_key=pair.key,
+            twins=twins,
         )
 
     def _tls(self) -> Pair:
@@ -210,6 +215,8 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         identity.settle(Path(serving.home), self.stdout.write)
         os.umask(umask)
+        if serving.warning:
+            self.stderr.write(f"Warning: {serving.warning}")
         beyond = not is_loopback(serving.apps_address[0])
         firststart.prepare(Path(serving.home), self.stdout.write, serving.user, beyond=beyond)
 
@@ -290,8 +297,8 @@ class Command(BaseCommand):
         hosts = ",".join(sorted({*_names(serving.portal_address[0]), *settings.ALLOWED_HOSTS}))
         return self._environment(
             STOA_PORTAL_HOSTS=hosts,
-            STOA_URL=serving.apps_url or serving.url(serving.apps_address),
-            STOA_PORTAL_URL=serving.portal_url or serving.url(serving.portal_address),
+            STOA_URL=serving.origins[0],
+            STOA_PORTAL_URL=serving.origins[1],
             **more,
         )
 
@@ -325,6 +332,35 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port; ports go from 1 to 65535")
     return int(text)
+
+
+def _public_urls(apps: Address, portal: Address, *, tls: bool) -> tuple[str, str]:
+    """Return the public addresses, "" where they follow from what is asked for.
+
+    Cookies know no ports (RFC 6265, section 8.5): for this machine alone the portal is ``localhost`` and the
+    applications are 127.0.0.1, so that no page of theirs has the portal's cookies sent anywhere.
+    """
+    named = tuple(os.environ.get(name, "").rstrip("/") for name in ("STOA_URL", "STOA_PORTAL_URL"))
+    if any(named) or tls or settings.STOA_TRUSTED_PROXIES or not apps[0] == portal[0] == LOOPBACK:
+        return named[0], named[1]
+    return f"http://{LOOPBACK}:{apps[1]}", f"http://localhost:{portal[1]}"
+
+
+def _twins(wanted: Mapping[str, tuple[Address, str]]) -> dict[str, tuple[Address, str]]:
+    """Name the same ports of ::1 for what is to listen at 127.0.0.1: nobody else may be ``localhost`` there."""
+    if not _has_ipv6():
+        return {}
+    at = {name: (address[1], option) for name, (address, option) in wanted.items() if address[0] == LOOPBACK}
+    return {f"{name}6": ((TWIN, port), option) for name, (port, option) in at.items()}
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind((TWIN, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _names(host: str) -> set[str]:
