@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,20 @@ def test_it_ends_with_the_zygote(site: ZygoteSite, means: walls.Means) -> None:
     site.process.wait(within(10))
 
     wait_for(lambda: processes.started_at(spare) is None)
+
+
+def test_a_worker_that_is_forked_beside_it_cannot_speak_to_it(site: ZygoteSite, means: walls.Means) -> None:
+    site.worker(means)
+    spare_of(site)
+    worker = site.worker(walls.Means.from_dict({**vars(means), "pids": False}))
+
+    assert not sockets_of(worker.pid) & sockets_of(site.process.pid)
+
+
+def sockets_of(pid: int) -> set[str]:
+    """Return the sockets that a process holds."""
+    fds = Path(f"/proc/{pid}/fd")
+    return {name for fd in fds.iterdir() if (name := os.readlink(fd)).startswith("socket:")}
 
 
 def test_one_that_has_not_what_the_zygote_has_learnt_is_replaced(site: ZygoteSite, means: walls.Means) -> None:

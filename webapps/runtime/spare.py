@@ -56,6 +56,11 @@ class Spare:
             self.child[1].close()
             self.child, self.due = None, time.monotonic() + QUIET
 
+    def forget(self) -> None:
+        """Close, in another child, what it is spoken to by."""
+        if self.child:
+            self.child[1].close()
+
     def _fork(self, fds: Sequence[int] = ()) -> Child:
         """Fork a child that has nothing of these descriptors but what it is sent."""
         ours, theirs = wire.pair()
@@ -72,8 +77,6 @@ class Spare:
             for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             ours.close()
-            if self.child:
-                self.child[1].close()
             self.let_go()
             received = wire.receive(theirs)
             if received:

@@ -192,6 +192,8 @@ class Zygote:
             os._exit(70)
 
     def _let_go(self) -> None:
+        """Close, in a child, what is the zygote's alone."""
+        self.spare.forget()
         self.selector.close()
         if self.agent:
             self.agent.close()
