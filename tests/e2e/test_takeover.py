@@ -242,6 +242,7 @@ def test_an_application_that_sleeps_is_woken_by_who_called_while_nobody_could_wa
         stoa.create("/asleep", stoa.write("asleep", hello()))
         stoa.set("/asleep", processes_min=0, sleep_after=2)
         stoa.wait_for_state("/asleep", "asleep")
+        wait_for(lambda: stoa.live()["front"]["settled"], 20)  # Else its route may not be there yet.
         stoa.kill()
         answers: list[int] = []
         caller = threading.Thread(target=lambda: answers.append(stoa.get("/asleep/").status))

@@ -71,7 +71,7 @@ class Site:
         told = events.Events(self.fd, "supervisor")
         self.supervisor = Supervisor(home, wishes, QuietFront(), QuietKeeper(), told, Loop())
         patch.setattr(self.supervisor.fleet.crew.zygotes, "get", lambda _place: QuietZygote())
-        patch.setattr(self.supervisor.fleet.confines, "means", lambda _account: Means())
+        self.supervisor.fleet.confines.machine.known[os.geteuid()] = Means()
 
     def _make(self, number: int, name: str) -> AppSpec:
         directory, namespace = self.home / "csp" / name, name.upper()

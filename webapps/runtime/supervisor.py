@@ -223,11 +223,17 @@ class Supervisor:
             python = self.pythons[spec.namespace] = str(environment.python() or "")
             if not python:
                 self._make_environment(environment)
-        application.waiting = "" if python else f"the virtual environment of {spec.namespace} is being made"
-        if not python and spec.namespace in self.unmade:
-            reason = f"the virtual environment of {spec.namespace} could not be made: {self.unmade[spec.namespace]}"
+        being_made = f"the virtual environment of {spec.namespace} is being made"
+        application.waiting = "" if python else self.fleet.confines.waiting(spec) or being_made
+        if not python and (reason := self._why_no_environment(spec)):
             application.failure = Failure(Key(spec.revision, ""), reason)
         return python
+
+    def _why_no_environment(self, spec: AppSpec) -> str:
+        if problem := self.fleet.confines.problem(spec):
+            return problem  # For an installer it is the same.
+        unmade = self.unmade.get(spec.namespace, "")
+        return f"the virtual environment of {spec.namespace} could not be made: {unmade}" if unmade else ""
 
     def _make_environment(self, environment: Environment) -> None:
         last = environment.installation()
