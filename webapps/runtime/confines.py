@@ -168,14 +168,14 @@ class Confines:
         for opening in self._openings(spec):
             yield from opening.paths[:-1] if opening.naming.write else opening.paths
 
-    def _openings(self, spec: AppSpec) -> list[Opening]:
+    def _openings(self, spec: AppSpec, *, written: bool = False) -> list[Opening]:
         """Return what its settings open to it besides its own."""
-        found = Reach(spec, self.home, lambda: self.neighbours.directories).openings()
+        found = Reach(spec, self.home, lambda: self.neighbours.directories).openings(written=written)
         return [opening for opening in found if not opening.why_not]
 
     def _opened(self, spec: AppSpec) -> list[str]:
         """Name what of that it may write."""
-        return [opening.naming.steps[-1] for opening in self._openings(spec) if opening.naming.write]
+        return [opening.naming.steps[-1] for opening in self._openings(spec, written=True)]
 
     def _shared(self) -> Iterator[str]:
         """Name everybody's temporary directories, without what lies in them and is not this application's."""

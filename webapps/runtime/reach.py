@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import bisect
 import enum
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -132,9 +133,9 @@ class Reach:
         return {link for way in ways for link in way[:-1]}
 
     @cached_property
-    def others(self) -> set[str]:
-        """Where the other applications live."""
-        return {path for path in self.find_others() if path != self.directory}
+    def others(self) -> list[str]:
+        """Where the other applications live, sorted: there may be a thousand, and a thousand ask."""
+        return sorted(path for path in self.find_others() if path != self.directory)
 
     @cached_property
     def changeable(self) -> set[str]:
@@ -145,9 +146,10 @@ class Reach:
         alone = not any(within(other, parent) for other in self.others if not within(other, self.directory))
         return {*self.own, *named, *files, *([parent] if alone else [])}
 
-    def openings(self) -> list[Opening]:
-        """Return what becomes of each naming that is not of its own directories."""
-        return [opening for naming in self.namings if (opening := self._opening(naming))]
+    def openings(self, *, written: bool = False) -> list[Opening]:
+        """Return what becomes of each naming that is not of its own directories; of those to be ``written`` alone."""
+        namings = (naming for naming in self.namings if naming.write or not written)
+        return [opening for naming in namings if (opening := self._opening(naming))]
 
     def _opening(self, naming: Naming) -> Opening | None:
         steps = naming.steps
@@ -186,11 +188,25 @@ class Reach:
 
     def _closed_to_variables(self, strange: tuple[str, ...], end: str, *, write: bool) -> Iterator[tuple[str, str]]:
         explicit = f"If that is meant, an administrator names it in the namespace’s limits: reach: {end}"
-        if any(within(step, other) or within(other, end) for step in strange for other in self.others):
+        if self._has_others(end) or any(self._is_anothers(step) for step in strange):
             yield "another application lives there", explicit
         written = write and (end in SYSTEM or _below_any(end, NEVER_WRITTEN))
         if written or any(within(place, end) and place != end for place in SYSTEM):
             yield "it belongs to the operating system", "Name a directory that has nothing else in it."
+
+    def _has_others(self, directory: str) -> bool:
+        """Say whether another application lives in a directory or below it."""
+        below = directory.rstrip("/") + "/"
+        at = bisect.bisect_left(self.others, below)
+        return self._is_known(directory) or (at < len(self.others) and self.others[at].startswith(below))
+
+    def _is_anothers(self, path: str) -> bool:
+        """Say whether a path is below a directory in which another application lives."""
+        return any(self._is_known(str(place)) for place in (path, *Path(path).parents))
+
+    def _is_known(self, directory: str) -> bool:
+        at = bisect.bisect_left(self.others, directory)
+        return at < len(self.others) and self.others[at] == directory
 
     def _beyond_the_roots(self, naming: Naming, end: str) -> Iterator[tuple[str, str]]:
         if not is_below(end, self.spec.roots):
