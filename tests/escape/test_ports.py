@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,9 +48,12 @@ def limit(stoa: Stoa, ports: list[list[int]]) -> None:
         f"n.limits = {{'ports': {ports!r}}}; n.save(); "
         "print('REVISION', WebApp.objects.get(name='/ports').revision)"
     )
+    before = stoa.fact("/ports")["pids"]
     said = stoa.command("shell", "--no-imports", "-c", source).stdout
     revision = int(said.rpartition("REVISION")[2])
     wait_for(lambda: stoa.fact("/ports").get("generation") == revision, 30, lambda: stoa.log("WSGI"))
+    # What is asked at once over a connection that the front has kept is answered by the one before it.
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before), 30, lambda: stoa.log("WSGI"))
 
 
 def met(stoa: Stoa, way: str, port: int = 0) -> object:

@@ -44,6 +44,10 @@ class QuietFront(FrontKeeper):
         self.refused, self.error, self._tls = {}, "", None
         self._wanted, self._applied, self._busy = None, None, False
 
+    @property
+    def warnings(self) -> list[str]:
+        return []
+
     def want(self, routes: Sequence[Route], defaults: dict[str, str]) -> None:
         """Take them."""
         self.routed = {route.id for route in routes}
