@@ -117,7 +117,7 @@ class Stoa:
         assert self.process
         if self.process.poll() is not None:
             raise AssertionError("Stoa ended: " + "\n".join(self.output) + self.log("messages"))
-        return any("Stoa is ready" in line for line in self.output)
+        return any(line.startswith("  applications  ") for line in self.output)  # The last of what it says.
 
     def stop(self) -> int:
         """Stop as Ctrl-C does, and return the exit status."""

@@ -25,6 +25,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def test_one_that_nobody_reads_ends_without_a_word_as_a_shell_expects(
     environment: dict[str, str], words: list[str]
 ) -> None:
+    if words == ["status"]:  # It reads a database, and makes none.
+        made = [sys.executable, str(ROOT / "manage.py"), "migrate"]
+        subprocess.run(made, env=environment, capture_output=True, check=True, timeout=within(120))
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *words],
         env=environment,

@@ -66,11 +66,21 @@ def change_the_front(stoa: Stoa) -> None:
 def kill(victim: str, stoa: Stoa) -> None:
     """Kill one process, and wait until all that was there is there again."""
     before = everybody(stoa)
-    found = next(value for name, value in before.items() if name.partition(":")[0] == victim)
-    pid = found[0] if isinstance(found, list) else found
-    os.kill(int(str(pid)), signal.SIGKILL)
+    while not is_killed(before, victim):  # It may have ended since, as a zygote does that nobody needs.
+        before = everybody(stoa)
     if victim != "zygote":  # It comes back when a worker is asked for.
         wait_for(partial(is_back, stoa, victim, before), 10, lambda: f"{before} {everybody(stoa)}")
+
+
+def is_killed(there: dict[str, object], victim: str) -> bool:
+    found = next((value for name, value in there.items() if name.partition(":")[0] == victim), None)
+    assert found, (victim, there)
+    pid = found[0] if isinstance(found, list) else found
+    try:
+        os.kill(int(str(pid)), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def everybody(stoa: Stoa) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -26,6 +27,21 @@ def test_it_leaves_no_process_and_no_socket_when_it_is_stopped() -> None:
         status = stoa.command("status", "--json", check=False)
         assert status.returncode == 3
         assert json.loads(status.stdout)["supervisor"] == {"state": "stopped", "pid": None, "since": None}
+
+
+def test_it_stops_after_a_zygote_was_killed_whose_workers_live_on() -> None:
+    """They are the keeper's children then: while it does not bury them, the first processes of theirs cannot end."""
+    with Stoa() as stoa:
+        stoa.create("/one", stoa.write("one", hello()))
+        stoa.eventually("/one/")
+        zygotes = [pid for name, pid in stoa.children().items() if name.startswith("zygote:")]
+        for pid in zygotes:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not set(zygotes) & set(stoa.children().values()), 10)
+
+        assert stoa.stop() == 0
+
+        assert zygotes and processes.marked(stoa.run_dir) == []
 
 
 def test_after_the_keeper_is_killed_the_next_start_takes_over_cleanly() -> None:

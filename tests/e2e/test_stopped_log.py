@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 # What each way of being wrong makes some part of Stoa say.
 BAD = [
     ("POST", "/steady/small/", {"Content-Length": "4096"}, 413),  # nginx: too large a body
-    ("GET", "/steady/gone/", {}, 502),  # nginx: nobody answers
+    ("GET", "/steady/files/out", {}, 404),  # nginx: a link that leads out
     ("GET", "/portal/nothing", {"Host": "evil.example"}, 400),  # Django: a host that is not known
     ("GET", "/portal/nothing", {}, 404),  # Django: not found
 ]
@@ -35,13 +35,15 @@ def stopped(stoa: Stoa) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def sites(stoa: Stoa) -> None:
-    for name in ("good", "small", "gone"):
+    for name in ("good", "small"):
         stoa.create(f"/steady/{name}", stoa.write(f"steady/{name}", {"app.py": ECHO}))
+    files = stoa.write("steady/files", {"in": ""})
+    (files / "out").symlink_to("/etc/hostname")
+    stoa.merge(f'CreateApplication:Name=/steady/files,NameSpace=USER,Path="{files}",ServeFiles=1,AutheEnabled=64')
     stoa.set("/steady/small", max_body=1)
-    stoa.set("/steady/gone", processes_max=1)
-    for name in ("good", "small", "gone"):
+    for name in ("good", "small"):
         stoa.eventually(f"/steady/{name}/")
-    (stoa.run_dir / f"apps/{stoa.key_of('/steady/gone')}.sock").unlink()
+    stoa.eventually("/steady/files/in")
 
 
 def ask_badly(stoa: Stoa, number: int) -> None:

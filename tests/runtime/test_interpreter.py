@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ def python(tmp_path: Path) -> Path:
     return made
 
 
+def open_to_all(directory: Path) -> None:
+    """Let every account into a directory of the test's, whose parents pytest makes for its own account only."""
+    temporary = Path(tempfile.gettempdir()).resolve()
+    for folder in (directory, *directory.parents):
+        if temporary in folder.parents:
+            folder.chmod(0o755)
+
+
 def test_one_that_runs_has_no_problem(python: Path) -> None:
     assert interpreter.problem(str(python)) == ""
 
@@ -31,8 +40,7 @@ def test_what_is_not_there_or_no_program_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("user", ["", "nobody"])
 def test_one_that_may_not_be_executed_is_said_with_its_mode(tmp_path: Path, user: str) -> None:
-    for folder in [tmp_path, *tmp_path.parents][:3]:
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     path = tmp_path / "python"
     path.write_text("")
     path.chmod(0o644)
@@ -43,8 +51,7 @@ def test_one_that_may_not_be_executed_is_said_with_its_mode(tmp_path: Path, user
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another account's rights are asked about by root only")
 def test_a_directory_on_the_way_that_an_account_may_not_enter_is_named(python: Path) -> None:
-    for folder in [python.parent, *python.parents][:4]:
-        folder.chmod(0o755)
+    open_to_all(python.parent.parent)
     python.parent.chmod(0o700)
 
     assert interpreter.problem(str(python)) == ""

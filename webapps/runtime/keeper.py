@@ -316,7 +316,7 @@ class Keeper:
         self._end(lambda name: name.startswith("zygote:"), signal.SIGTERM, hasty)
         self._end(lambda _name: True, signal.SIGTERM, hasty)
         processes.sweep_others(self.run_dir, {os.getpid(), self.log.pid})
-        processes.end_below(os.getpid(), {self.log.pid})
+        processes.end_below(os.getpid(), {self.log.pid}, self._reap)
         self.log.stop()
         processes.sweep(self.run_dir)
 

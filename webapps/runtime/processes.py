@@ -174,11 +174,18 @@ def sweep_others(run_dir: Path, spared: set[int]) -> list[int]:
     return left
 
 
-def end_below(parent: int, spared: set[int]) -> list[int]:
+def end_below(parent: int, spared: set[int], bury: Callable[[], None]) -> list[int]:
     """Kill whatever is below a process, which is its subreaper (prctl(2)), but the spared ones; return which.
 
     Nothing that was started below it can have left it, whatever it calls itself and whatever its environment says.
+    ``bury`` waits for those that have ended: the first process of a PID namespace ends after all others of it are
+    buried (pid_namespaces(7)), and those whose zygote was killed are children of the subreaper.
     """
+
+    def have_gone() -> bool:
+        bury()
+        return _all_gone(left)
+
     killed: list[int] = []
     for _attempt in range(50):
         left = [pid for pid in below(parent) if pid not in spared and started_at(pid) is not None]
@@ -187,7 +194,7 @@ def end_below(parent: int, spared: set[int]) -> list[int]:
         killed += left
         _signal_all(left, signal.SIGSTOP)
         _signal_all(left, signal.SIGKILL)
-        wait_until(functools.partial(_all_gone, left), 5.0)
+        wait_until(have_gone, 5.0)
     return sorted(set(killed))
 
 
