@@ -13,7 +13,7 @@ import pytest
 
 from tests.patience import within
 from tests.waiting import wait_for
-from webapps.runtime import pace
+from webapps.runtime import native, pace
 from webapps.runtime.pace import RUSH, Pace
 from webapps.runtime.wsgi_connection import ClientGone, Connection
 from webapps.runtime.wsgi_threads import Seat, Threads
@@ -26,6 +26,17 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
+
+
+class Gate(native.Gate):
+    """One that says whether somebody rests there."""
+
+    rests = False
+
+    def wait(self) -> None:
+        self.rests = self._shut.locked()  # The first time nobody waits.
+        super().wait()
+        self.rests = False
 
 
 class House:
@@ -43,6 +54,9 @@ class House:
         self.names: list[str] = []
         self.troubles: list[str] = []
         self.threads = Threads(self.listener, 3, self.answer, self.troubles.append)
+        self.gates = [Gate() for _seat in self.threads.seats]
+        for seat, gate in zip(self.threads.seats, self.gates, strict=True):
+            seat.gate = gate
         self.threads.open()
         self.pace = Pace(self.threads)
 

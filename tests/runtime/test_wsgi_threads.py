@@ -37,10 +37,31 @@ def bundling(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
         while alone.connection is None:  # Another one was waiting already; it rests now.
             let_go(house, slow)
             hold_up(house, slow)
-        while len({*house.names} - {alone.thread.name}) < len(house.threads.seats) - 1:
-            ask(quick)  # The others serve once more, and rest.
+        asked = tire(house, quick)
         let_go(house, slow)
+        if asked:
+            assert read(quick, 1) == b"q"
     return house
+
+
+def tire(house: House, quick: socket.socket) -> bool:
+    """Ask until all but the one rest, who rest when they have served once more; say whether an answer is still due."""
+
+    def others_rest() -> bool:
+        return sum(gate.rests for gate in house.gates) == len(house.gates) - 1
+
+    while not others_rest():
+        quick.sendall(b"q")
+        wait_for(lambda: others_rest() or is_readable(quick), 20)
+        if not is_readable(quick):
+            return True
+        assert read(quick, 1) == b"q"
+    return False
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Say whether there is something to read."""
+    return bool(select.select([sock], [], [], 0)[0])
 
 
 def hold_up(house: House, slow: socket.socket) -> None:
