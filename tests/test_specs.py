@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -84,3 +86,27 @@ def test_the_reading_of_what_has_not_changed_asks_three_times(
     reader.read()
     with django_assert_max_num_queries(3):
         reader.read()
+
+
+def test_a_row_that_cannot_be_a_spec_stays_as_it_was_and_keeps_no_other(webapp: WebApp, other: WebApp) -> None:
+    reader, caught = SpecReader(), list[str]()
+
+    @contextmanager
+    def catching(doing: str) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            caught.append(f"{doing}: {error}")
+
+    before, _other = reader.read(catching)
+    WebApp.objects.filter(pk=webapp.pk).update(serve_files=9, revision=7)
+    other.app_name = "another"
+    other.save()
+    same, changed = reader.read(catching)
+
+    assert same is before
+    assert changed.module == "another"
+    assert caught == [f"reading the row of {webapp.label}: 9 is not a valid ServeFiles"]
+    with pytest.raises(ValueError, match="9"):
+        read_specs()
+    assert [spec.id for spec in SpecReader().read(catching)] == [other.pk]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from webapps.runtime.spec import AppSpec, Bounds, Cors, Files, Limits, Protocol, ServeFiles
 
@@ -12,6 +14,8 @@ from .models import Change, Namespace, Options, WebApp
 # What a spec follows from, in short: every save of a row, or of its namespace, raises its revision.
 STAMP = ("revision", "authe_enabled", "resource")
 Stamp = tuple[object, ...]
+#: What catches the failure of a step, which it is given in words (``runtime.faults``).
+Catching = Callable[[str], AbstractContextManager[object]]
 
 
 class SpecReader:
@@ -20,14 +24,21 @@ class SpecReader:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Stamp, AppSpec]] = {}
 
-    def read(self) -> list[AppSpec]:
-        """Return the specs in the order of their rows; one that has not changed is the same value as before."""
+    def read(self, catching: Catching = nullcontext) -> list[AppSpec]:
+        """Return the specs in the order of their rows; one that has not changed is the same value as before.
+
+        One that cannot be built is as it was, or left out; ``catching`` is told of it, and decides whether that passes.
+        """
         allowed = Options.current().methods
         enabled = WebApp.objects.filter(enabled=True)
         stamps = {pk: (*stamp, allowed) for pk, *stamp in enabled.order_by("pk").values_list("pk", *STAMP)}
         known = {pk: self._known[pk] for pk, stamp in stamps.items() if self._stamp_of(pk) == stamp}
         rows = enabled.select_related("namespace").in_bulk(stamps.keys() - known.keys())
-        known |= {pk: (_stamp(webapp, allowed), spec_of(webapp, allowed)) for pk, webapp in rows.items()}
+        for pk, webapp in rows.items():
+            if pk in self._known:
+                known[pk] = self._known[pk]
+            with catching(f"reading the row of {webapp.label}"):
+                known[pk] = (_stamp(webapp, allowed), spec_of(webapp, allowed))
         self._known = known
         return [known[pk][1] for pk in stamps if pk in known]
 

@@ -71,7 +71,7 @@ class Site:
         (home / "run").mkdir()
         patch.setenv("STOA_WALLS", "0")
         self.fd = os.open(home / "events", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        wishes = Wishes(lambda: 1, lambda: self.specs, dict)
+        wishes = Wishes(lambda: 1, lambda _catching: self.specs, dict)
         told = events.Events(self.fd, "supervisor")
         self.supervisor = Supervisor(home, wishes, QuietFront(), QuietKeeper(), told, Loop())
         patch.setattr(self.supervisor.fleet.crew.zygotes, "get", lambda _place: QuietZygote())

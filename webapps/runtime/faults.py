@@ -17,7 +17,7 @@ CALLS = 4
 # The words of one step for one application may change: they are written no more often than this (seconds).
 PAUSE = 60.0
 # Whose faults are no application's.
-OWN = MACHINE, GROUPS, SOCKET = "the machine", "control groups", "control socket"
+OWN = MACHINE, GROUPS, SOCKET, ROWS = "the machine", "control groups", "control socket", "the rows"
 
 # Whose it is (an application's label or a namespace's name), and what was being done.
 Place = tuple[str, str]

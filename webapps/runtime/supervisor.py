@@ -12,7 +12,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from .areas import Place
 from .crowd import Crowd
 from .environments import Environment, file_name
 from .events import Events
-from .faults import GROUPS, MACHINE, OWN, SOCKET
+from .faults import GROUPS, MACHINE, OWN, ROWS, SOCKET
 from .fileplaces import FilePlaces
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
@@ -47,11 +49,12 @@ PART = 50
 class Wishes:
     """How the supervisor learns what is wished: a counter that rises with every change, and the rows as specs.
 
-    ``namespace_defaults`` maps a namespace to the name of its default application.
+    A row that cannot be one is a fault that the context catches which is given to ``specs``. ``namespace_defaults``
+    maps a namespace to the name of its default application.
     """
 
     counter: Callable[[], int]
-    specs: Callable[[], Sequence[AppSpec]]
+    specs: Callable[[Callable[[str], AbstractContextManager[object]]], Sequence[AppSpec]]
     namespace_defaults: Callable[[], dict[str, str]]
 
 
@@ -165,7 +168,8 @@ class Supervisor:
             if counter == self.counter:
                 self._well()
                 return
-            specs = {spec.id: spec for spec in self.wishes.specs()}
+            self.faults.forgive(ROWS)
+            specs = {spec.id: spec for spec in self.wishes.specs(partial(self.faults.of, ROWS))}
             counted = self.counter is None or counter > self.counter
             check_not_gone(len(self.specs), len(specs), counted=counted)
             self.specs, self.defaults = specs, self.wishes.namespace_defaults()
