@@ -51,7 +51,7 @@ def raising(original: Callable[..., Any], error: Exception) -> Callable[..., Any
 
 #: Where each step is found, from the supervisor or as a module or class.
 STEPS = (
-    "_wish_for", "_own", "_python", "_make_environment", "_route_of", "_route",
+    "_wish_for", "_own", "_python", "installations._make", "_route_of", "_route",
     "fleet._mend_socket", "fleet._deadlines", "fleet._look_again", "fleet._take_steps", "fleet._start",
     "fleet._apologise",
     "fleet._give_up", "fleet._promote", "fleet._newcomer_failed", "fleet.caretaker.look_after",

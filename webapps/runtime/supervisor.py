@@ -5,11 +5,9 @@ It can be restarted at any moment: what runs is noted in the keeper, what is wis
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -18,24 +16,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import control, hostedfiles, installer, passes, processes, wire
+from . import control, passes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
 from .areas import Place
 from .crowd import Crowd
-from .environments import Environment, file_name
 from .events import Events
 from .faults import GROUPS, MACHINE, OWN, ROWS, SOCKET
 from .fileplaces import FilePlaces
 from .fleet import Fleet
 from .frontkeeper import FrontKeeper
+from .installations import Installations
 from .keeperlink import KeeperGone, KeeperLink
 from .listening import Listening
 from .loop import Loop
 from .owners import own
 from .plan import Key
 from .rows import NotOurs, check_not_gone
-from .spec import AppSpec, Bounds, Files, Protocol, Route, State
+from .spec import AppSpec, Files, Protocol, Route, State
 
 TICK = 1.0
 # While somebody may be editing an application with DEBUG that is awake.
@@ -87,9 +85,7 @@ class Supervisor:
         self.defaults: dict[str, str] = {}
         self.known_routes: dict[int, tuple[AppSpec, Route]] = {}
         self.places = FilePlaces(str(self.fleet.confines.home), self.fleet.confines.areas)
-        self.jobs: set[str] = set()
-        self.pythons: dict[str, str] = {}
-        self.unmade: dict[str, str] = {}
+        self.installations = Installations(home, self.fleet, keeper, events, lambda: list(self.specs.values()))
         self.trouble = ""
         self.stopping = False
         self.tidy_at = time.monotonic() + TIDY
@@ -188,7 +184,7 @@ class Supervisor:
             self.events.say("the database is back")
 
     def _wish(self) -> None:
-        self.pythons.clear()
+        self.installations.look_anew()
         for app_id, spec in self.specs.items():
             application = self.fleet.applications.get(app_id)
             if application is None:
@@ -221,59 +217,12 @@ class Supervisor:
 
     def _python(self, application: Application, spec: AppSpec) -> str:
         """Return the interpreter of the namespace's environment, "" while that is being made."""
-        python = self.pythons.get(spec.namespace)
-        if python is None:
-            environment = Environment(self.home / "namespaces" / spec.namespace)
-            python = self.pythons[spec.namespace] = str(environment.python() or "")
-            if not python:
-                self._make_environment(environment)
+        python = self.installations.python(spec)
         being_made = f"the virtual environment of {spec.namespace} is being made"
         application.waiting = "" if python else self.fleet.confines.waiting(spec) or being_made
-        if not python and (reason := self._why_no_environment(spec)):
+        if not python and (reason := self.installations.why_none(spec)):
             application.failure = Failure(Key(spec.revision, ""), reason)
         return python
-
-    def _why_no_environment(self, spec: AppSpec) -> str:
-        if problem := self.fleet.confines.problem(spec):
-            return problem  # For an installer it is the same.
-        unmade = self.unmade.get(spec.namespace, "")
-        return f"the virtual environment of {spec.namespace} could not be made: {unmade}" if unmade else ""
-
-    def _make_environment(self, environment: Environment) -> None:
-        last = environment.installation()
-        if environment.name not in self.jobs:
-            with contextlib.suppress(OSError):  # What the machine permits is not known yet: the next tick asks again.
-                self._install(environment, environment.name, None)
-        elif last and last.state == "failed":
-            self.unmade[environment.name] = last.message  # A person has to look: it is not tried again by itself.
-
-    def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
-        """Have the keeper start the installer, which goes on whatever happens to us.
-
-        Raises OSError where it cannot be confined yet.
-        """
-        mark = processes.on_command_line(processes.mark_of(self.run_dir))
-        argv = [sys.executable, "-P", *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
-        argv += [requirements] if requirements else []
-        user = self.fleet.owners.of_directory(environment.directory)
-        account = installer.account_of(user or self.fleet.owners.user)
-        if problem := self.fleet.confines.machine.problem(account):
-            raise OSError(problem)
-        carried = installer.carried(self.fleet.confines, account, self._reach(environment, requirements))
-        passed = {**installer.passed(os.environ), **carried, "PYTHONPATH": str(Path(__file__).parents[2])}
-        self.jobs.add(environment.name)
-        self.keeper.start(f"install:{environment.name}", argv, passed, again=False, user=user)
-        self.events.say(f"installing into the environment of {environment.name} for {label}")
-
-    def _reach(self, environment: Environment, requirements: str | None) -> installer.Reach:
-        """Say what an installation may reach of the applications of its namespace."""
-        here = [spec for spec in self.specs.values() if spec.namespace == environment.name]
-        kept = environment.directory / "requirements"
-        directories = {spec.directory for spec in here if (kept / file_name(spec.label)).exists()}
-        if requirements:
-            directories.add(os.path.dirname(requirements))
-        bounds = here[0].bounds if here else Bounds()
-        return installer.Reach(tuple(sorted(filter(None, directories))), bounds)
 
     def _tidy(self) -> None:
         """Now and then remove the environments that no instance uses any more."""
@@ -285,9 +234,7 @@ class Supervisor:
         namespaces = {spec.namespace for spec in self.specs.values()}
         for name in namespaces:
             with self.faults.of(name, "removing the environments that nothing uses"):
-                environment = Environment(self.home / "namespaces" / name)
-                if f"install:{name}" not in self.keeper.children():
-                    environment.tidy(used)
+                self.installations.tidy(name, used)
         self.faults.forget_all_but({*OWN, *namespaces, *(app.label for app in self.fleet.applications.values())})
 
     def _forget_the_gone(self) -> None:
@@ -405,23 +352,9 @@ class Supervisor:
             passes.revoke(self.fleet.applications.values(), request["passes"])
             return {"ok": True}
         if request.get("do") == "install":
-            return self._asked_to_install(request)
+            words = self.installations.ask(request["namespace"], request["label"], request["requirements"])
+            return {"error": words} if words else {"ok": True}
         return {"error": f"unknown request {request.get('do')!r}"}
-
-    def _asked_to_install(self, request: wire.Message) -> dict[str, Any]:
-        requirements = request["requirements"]
-        if not os.path.lexists(requirements):
-            return {"error": f"there is no {requirements}"}
-        if problem := hostedfiles.problem(requirements, os.path.dirname(requirements)):
-            return {"error": problem}
-        environment = Environment(self.home / "namespaces" / request["namespace"])
-        if f"install:{environment.name}" in self.keeper.children():
-            return {"error": f"an installation into {environment.name} is under way; wait for its end"}
-        try:
-            self._install(environment, request["label"], request["requirements"])
-        except OSError as error:
-            return {"error": f"the installer cannot be confined: {error}"}
-        return {"ok": True}
 
     def status(self) -> dict[str, Any]:
         """Return what is, for every application."""
