@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import ownroot
+from .areas import within
 from .spec import AppSpec
 
 # The system's libraries, programs and settings, the sockets of its services, and what Python asks of the kernel.
@@ -220,11 +221,6 @@ def is_below(directory: str, roots: Iterable[str]) -> bool:
     places = [Path(os.path.realpath(root)) for root in roots]
     ways = {Path(os.path.realpath(directory)), Path(os.path.realpath(os.path.normpath(directory)))}
     return all(any(place in way.parents for place in places) for way in ways)
-
-
-def within(path: str, outer: str) -> bool:
-    """Say whether a path is another one, or lies below it."""
-    return path == outer or path.startswith(outer.rstrip("/") + "/")
 
 
 def _below_any(path: str, places: Iterable[str]) -> bool:
