@@ -171,7 +171,7 @@ def test_save_a_web_application_and_it_is_live_until_it_is_deleted(stoa: Stoa, v
     expect(page.locator(".status-card .reason")).to_contain_text("generation 2 did not start")
     expect(page.get_by_label("Traceback")).to_contain_text("SyntaxError")
     expect(page.get_by_label("Traceback")).to_contain_text("notes.py")
-    expect(page.get_by_text("The generation before it goes on serving")).to_be_visible()
+    expect(page.get_by_text("What served before goes on serving")).to_be_visible()
     shows(visitor, "/browser/notes/", "First note")
 
     # Mend it.

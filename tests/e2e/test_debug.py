@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.test_lifecycle import HELLO, hello
 from tests.e2e.test_sleep import WEBSOCKET, open_websocket
 from tests.serving import Stoa
-from tests.waiting import wait_for
+from tests.waiting import stays_untrue, wait_for
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -31,6 +31,34 @@ def test_an_edit_is_live_by_itself_within_a_second_or_so(stoa: Stoa) -> None:
     wait_for(lambda: stoa.get("/debug/edit/").text.startswith("third"), 3, lambda: stoa.log("WSGI"))
     assert "begins anew: its files were edited" in stoa.logged("WSGI")
     assert stoa.fact("/debug/edit")["generation"] == 1
+
+
+def test_other_directories_are_begun_once_and_no_edit(stoa: Stoa) -> None:
+    directory = stoa.write("debug/moved", hello("first"))
+    stoa.create("/debug/moved", directory, WSGIDebug=1)
+    stoa.eventually("/debug/moved/", text="first")
+
+    stoa.set("/debug/moved", directory=str(stoa.write("debug/there", hello("second"))))
+    assert stoa.eventually("/debug/moved/").text.startswith("second")
+    stoa.set("/debug/moved", python_path=str(stoa.write("debug/lib", {"part.py": "WORD = 1"})))
+
+    generation = stoa.fact("/debug/moved")["generation"]
+    assert stays_untrue(lambda: stoa.fact("/debug/moved")["generation"] != generation, 2, 0.2)
+    lines = [line for line in stoa.logged("WSGI").splitlines() if "/debug/moved" in line]
+    assert not [line for line in lines if "begins anew" in line]
+    assert len([line for line in lines if line.endswith("starting")]) == 3
+
+
+def test_why_it_was_begun_anew_is_not_said_of_what_is_saved_later(stoa: Stoa) -> None:
+    stoa.create("/debug/saved", stoa.write("debug/saved", hello("first")), WSGIDebug=1)
+    stoa.eventually("/debug/saved/", text="first")
+    stoa.write("debug/saved", hello("second"))
+    stoa.eventually("/debug/saved/", text="second")
+    assert "its files were edited" in stoa.fact("/debug/saved")["note"]
+
+    stoa.set("/debug/saved", description="saved")
+
+    assert stoa.fact("/debug/saved")["note"] == ""
 
 
 def test_without_debug_an_edit_waits_for_a_reload(stoa: Stoa) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import complaint
+from .edits import Edits
 from .gauge import Gauge
 from .plan import Fact, Key
 from .pulse import Pulse
@@ -124,7 +125,7 @@ class Application:
     retry_at: float = 0.0
     waiting: str = ""
     watched: int = 0
-    files: int = 0
+    edits: Edits = field(default_factory=Edits)
     edition: int = 0
     why: str = ""
     note: str = ""
@@ -258,14 +259,17 @@ class Application:
         """Say why it is so, in a sentence or less."""
         failure = self.present_failure()
         if self.state is State.RUNNING:
-            return (
-                f"generation {failure.key.revision} did not start: {failure.reason}" if failure else self.without_files
-            )
+            return f"{self._what_failed(failure)} did not start: {failure.reason}" if failure else self.without_files
         if self.state is State.ASLEEP:
             return self.without_files or "it starts with the next request"
         if self.state is State.FAILED:
             return failure.reason if failure else self.fault or self.without_files
         return self._why_starting() if self.state is State.STARTING else ""
+
+    def _what_failed(self, failure: Failure) -> str:
+        """Name what did not start: a generation that was saved, or the one that serves with other files."""
+        begun_anew = self.current and self.current.key.revision == failure.key.revision
+        return "what was to replace it" if begun_anew else f"generation {failure.key.revision}"
 
     @property
     def without_files(self) -> str:
@@ -293,6 +297,11 @@ class Application:
             "pids": [pid for instance in (self.current, self.newcomer) if instance for pid in instance.pids],
             "since": self.since,
         }
+
+
+def now_in_words() -> str:
+    """Return the time as pages show it."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def now_text() -> str:

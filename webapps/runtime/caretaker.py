@@ -41,16 +41,17 @@ class Caretaker:
         pulse.feel(readings, instance.spec.limits, instance.spec.protocol, now)
 
     def _edited(self, application: Application, instance: Instance, now: float) -> str:
-        if not instance.spec.debug:
+        spec = application.wish or instance.spec  # What was saved last may have other directories.
+        if not (spec.debug and spec.directory):
             return ""
-        files = self.looks.at(application.id, lambda: edits.stamp(instance.spec), now)
+        files = self.looks.at(application.id, lambda: edits.stamp(spec), now)
         if files is None:
             return ""  # It is not its turn.
         application.unwatched = "" if files else UNWATCHED
         if not files:
             return ""
-        before, application.files = application.files, files
-        return "its files were edited" if before not in (0, application.files) else ""
+        before, application.edits = application.edits, edits.Edits.of(spec, files)
+        return "its files were edited" if application.edits.follow(before) else ""
 
     def _complaint(self, application: Application, instance: Instance, pulse: Pulse, now: float) -> str:
         key, words = pulse.complaint(instance.spec.limits, instance.spec.protocol, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .hostedfiles import TooMuch, Walk
 from .spec import AppSpec
 
@@ -9,6 +11,23 @@ from .spec import AppSpec
 MOST = 3000
 SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__"})
 ENDINGS = (".py", ".wsgi")
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What an application's files were like when it was last begun: ``stamp`` of those ``below`` these directories."""
+
+    below: tuple[str, ...] = ()
+    stamp: int = 0
+
+    @classmethod
+    def of(cls, spec: AppSpec, number: int) -> Edits:
+        """Return what its files are like now, by their ``stamp``."""
+        return cls((spec.directory, *spec.python_path), number)
+
+    def follow(self, before: Edits) -> bool:
+        """Say whether these are the same directories, with files that were edited since."""
+        return self.below == before.below and before.stamp not in (0, self.stamp)
 
 
 def stamp(spec: AppSpec) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import edits, interpreter, processes, wire
 from .apology import Apologies
 from .appfiles import last_change, problem_of
-from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, now_text
+from .application import PAUSES, STEADY, Application, Failure, Instance, Worker, now_in_words
 from .caretaker import Caretaker
 from .confines import Confines
 from .crew import Crew
@@ -231,7 +231,7 @@ class Fleet:
             return
         self.faults.forgive(application.label)
         now, application.watched = time.monotonic(), last_change(spec.directory)
-        application.files = edits.stamp(spec) if spec.debug else 0
+        application.edits = edits.Edits.of(spec, edits.stamp(spec) if spec.debug else 0)
         instance = Instance(spec, key, began=now, deadline=now + spec.limits.start_timeout)
         instance.target = application.begins_with(spec)
         instance.why = application.why if application.current else ""
@@ -366,7 +366,7 @@ class Fleet:
         application.current, application.called = newcomer, False
         application.failure = application.crash = None
         newcomer.pulse = Pulse(time.monotonic())
-        application.note = f"Begun anew at {now_text()}: {newcomer.why}." if newcomer.why else ""
+        application.note = f"Begun anew at {now_in_words()}: {newcomer.why}." if newcomer.why else ""
         seconds = time.monotonic() - newcomer.began
         verb = "replaces generation " + str(old.key.revision) if old else "is running"
         self.events.of_application(application.label, newcomer.key.revision, f"{verb} (ready after {seconds:.2f} s)")

@@ -199,7 +199,7 @@ class Supervisor:
     def _wish_for(self, application: Application, spec: AppSpec) -> None:
         # The rows are read anew after every save; one elsewhere changes nothing here.
         if application.wish is not spec and application.wish != spec:
-            application.wish = spec
+            application.wish, application.why = spec, ""
             application.crashes, application.retry_at = 0, 0.0
             self._own(spec)
         if spec.protocol is Protocol.FILES:
