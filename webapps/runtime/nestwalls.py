@@ -1,7 +1,8 @@
 """The walls around a zygote, which executes the interpreter of an environment and imports its packages.
 
-Its workers raise their own within: so there is no Landlock for files, which would forbid them to mount
-(landlock(7)), and no limit, which they would inherit. It reaches nothing of any application's: a worker is sent the
+Its workers raise their own within: so there is no limit, which they would inherit, and no Landlock. For files it would
+forbid them to mount; without files its first layer still keeps whoever adds another one from renaming into another
+directory (LANDLOCK_ACCESS_FS_REFER, landlock(7)). It reaches nothing of any application's: a worker is sent the
 root that it needs (``owntree``). Runs in Stoa's own Python, up to the moment in which that is replaced by the
 environment's.
 """
@@ -24,8 +25,8 @@ def raise_around(wished: walls.Confinement, send_filter: Callable[[int], None]) 
     """Put them around this process, in whose PID namespace ``/proc`` is. Raises OSError.
 
     1. A user namespace (not for root) and a mount namespace with a root in which nothing can be written but what is
-    temporary. 2. No rights, for root those that its workers' walls need. 3. No abstract sockets of others, no signals
-    outward. 4. A filter for listen(2), whose listener is sent to who decides.
+    temporary. 2. No rights, for root those that its workers' walls need. 3. A filter for listen(2), whose listener is
+    sent to who decides.
     """
     settings = [] if wished.means.uid else [*((path, False) for path in walls.SETTINGS), (NUMBERS, True)]
     ownroot.leave_the_machines()
@@ -35,7 +36,5 @@ def raise_around(wished: walls.Confinement, send_filter: Callable[[int], None]) 
         kernel.keep_capabilities((*walls.ROOT_KEEPS, *ROOT_RAISES))
     else:
         kernel.set_capabilities(0)
-    if wished.means.landlock >= kernel.SCOPES:
-        kernel.Landlock(wished.means.landlock, files=False).restrict()
     if wished.means.listens:
         send_filter(seccomp.install())

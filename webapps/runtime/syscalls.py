@@ -201,17 +201,14 @@ def landlock_abi() -> tuple[int, str]:
 
 
 class Landlock:
-    """Rules that this process puts upon itself and all that it starts; it needs no_new_privs.
+    """Rules that this process puts upon itself and all that it starts; it needs no_new_privs."""
 
-    Without ``files`` they are about signals and abstract sockets alone (version 6), and leave it to mount.
-    """
-
-    def __init__(self, abi: int, *, files: bool = True) -> None:
-        handled = WRITING | MAKE_CHAR | MAKE_BLOCK if files else 0
+    def __init__(self, abi: int) -> None:
+        handled = WRITING | MAKE_CHAR | MAKE_BLOCK
         if abi < TRUNCATES:
             handled &= ~TRUNCATE
         scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS if abi >= SCOPES else 0
-        bound = BIND_TCP if abi >= BINDS and files else 0
+        bound = BIND_TCP if abi >= BINDS else 0
         values = struct.pack("3Q", handled, bound, scoped)[: 24 if scoped else 16 if bound else 8]
         self.handled, self.binds = handled, bool(bound)
         self.fd = _syscall(
