@@ -158,7 +158,7 @@ class Environment:
         _run(sandbox, [uv(), "venv", "--no-project", "--python", sys.executable, str(target)], say)
         empty = envcheck.Skeleton(target)
         if files:
-            install = [uv(), "pip", "install", "--python", str(target / "bin" / "python")]
+            install = [uv(), "pip", "install", "--compile-bytecode", "--python", str(target / "bin" / "python")]
             _run(sandbox, [*install, *(word for path in files for word in ("-r", str(path)))], say)
         empty.check()
 

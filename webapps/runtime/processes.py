@@ -219,6 +219,29 @@ def below(pid: int) -> list[int]:
     return found
 
 
+def is_below(pid: int, top: int) -> bool:
+    """Say whether a process is another one, or below it."""
+    while pid > 1 and pid != top:
+        found = _stat(pid)
+        pid = int(found[1]) if found else 0
+    return pid == top
+
+
+def born_at(pid: int) -> int:
+    """Return when a process started, as ``started_at``, a zombie too; 0 where it has gone."""
+    found = _stat(pid)
+    return int(found[19]) if found else 0
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what the kernel says of a process from its state on (proc(5), stat), nothing where it has gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return []
+    return stat[stat.rindex(b")") + 2 :].split()
+
+
 def titled(parent: int, title: bytes) -> frozenset[int]:
     """Return a process's children of a title, such as nginx's workers that take requests."""
     found = set()
