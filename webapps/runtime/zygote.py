@@ -5,8 +5,9 @@ of Stoa's checkout gets onto ``sys.path``. Runs under any CPython from 3.10.
 
 It answers packets on its listening socket:
 
-1. ``{"do": "fork", "key", "spec", "environment", "said"}`` with the descriptors listener, ready, out, err, gauge:
-   forks a worker and answers ``{"forked": key, "pid", "start"}``, the process id as it is outside of its walls.
+1. ``{"do": "fork", "key", "environment"}`` with the descriptors work, listener, ready, out, err, gauge: forks a worker.
+   ``environment`` says what is around it; what it is to do stands in the file ``work``, which it alone reads. The
+   answer is ``{"forked": key, "pid", "start"}``, the process id as it is outside of its walls.
 2. ``{"do": "import", "modules": [...]}``: imports those that are safe to import before anything is configured, so
    that workers begin with them.
 3. ``{"do": "list"}``: answers ``{"children": {pid: key}}``.
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import json
 import os
 import selectors
 import signal
@@ -32,7 +34,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-FDS = ("listener", "ready", "out", "err", "gauge")
+FDS = ("work", "listener", "ready", "out", "err", "gauge")
 GRACE = 12.0
 
 
@@ -184,7 +186,7 @@ class Zygote:
 
     def _begin_apart(self, request: dict[str, Any], fds: list[int], told: socket.socket) -> None:
         """Do, in that child, what is asked for. Never returns."""
-        self._work(request, {**_named(fds, request), "told": told.detach()})
+        self._work({**_named(fds, request), "told": told.detach()})
 
     def _has_forked(self, caller: socket.socket, key: str, pid: int) -> None:
         self.children[pid] = key
@@ -199,7 +201,7 @@ class Zygote:
         """Give up everything of the zygote's, then serve. Never returns."""
         try:
             self._let_go()
-            self._work(request, _named(fds, request))
+            self._work(_named(fds, request))
         finally:
             os._exit(70)
 
@@ -216,11 +218,12 @@ class Zygote:
         for fd in self.wakeup:
             os.close(fd)
 
-    def _work(self, request: dict[str, Any], fds: dict[str, int]) -> None:
-        spec = self.spec.AppSpec.from_dict(request["spec"])
-        environment = {**self.environment, **request["environment"]}
-        said = request.get("said", "")  # A supervisor of before an update does not tell.
-        self.instance.run(spec, environment, fds, self.preloaded, said)
+    def _work(self, fds: dict[str, int]) -> None:
+        with open(fds.pop("work"), "rb") as file:
+            file.seek(0)
+            work = json.load(file)
+        spec = self.spec.AppSpec.from_dict(work["spec"])
+        self.instance.run(spec, {**self.environment, **work["environment"]}, fds, self.preloaded, work["said"])
 
     def _reap(self) -> None:
         while True:

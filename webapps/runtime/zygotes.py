@@ -56,9 +56,12 @@ class Zygote:
 
         Raises OSError where the zygote has gone.
         """
-        wire.send(
-            self.sock, {"do": "fork", "key": key, "spec": spec, "environment": dict(environment), "said": said}, fds
-        )
+        around = {name: value for name, value in environment.items() if name == walls.KEY}
+        work = _work({"spec": spec, "environment": dict(environment), "said": said})
+        try:
+            wire.send(self.sock, {"do": "fork", "key": key, "environment": around}, [work, *fds])
+        finally:
+            os.close(work)
 
     def preload(self, modules: list[str]) -> None:
         """Have modules imported; workers that are forked later begin with them."""
@@ -190,6 +193,16 @@ class Zygotes:
             return []
         living = self.keeper.children()
         return [zygote for zygote in waiting if zygote.name not in living]
+
+
+def _work(what: Mapping[str, Any]) -> int:
+    """Return a file in memory that says what a worker is to do.
+
+    Only the worker reads it: what the zygote has read, other workers find in their memory.
+    """
+    fd = os.memfd_create("stoa-work")
+    os.write(fd, json.dumps(what).encode())
+    return fd
 
 
 def _name_of(place: Place) -> str:
