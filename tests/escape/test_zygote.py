@@ -101,6 +101,8 @@ def evil(stoa: Stoa) -> Iterator[Evil]:
     (directory / "app.py").write_text(APP["app.py"])
     yield found
     stoa.set(NAME, enabled=False)
+    for path in found.plan()["write"]:
+        Path(path).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

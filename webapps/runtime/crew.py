@@ -200,7 +200,7 @@ class Crew:
             return  # It has gone, which is said next.
         # What a zygote leaves that was killed comes to the keeper.
         top = zygote.pid if processes.started_at(zygote.pid) else os.getppid()
-        if not processes.is_below(pid, top):
+        if not processes.is_below(pid, top) and processes.born_at(pid):
             self.faults.note(zygote.python, "hearing its zygote", ValueError(f"process {pid} is none of its own"))
             return
         if not self._is_of(zygote, key):

@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,8 +158,10 @@ class Environment:
         _run(sandbox, [uv(), "venv", "--no-project", "--python", sys.executable, str(target)], say)
         empty = envcheck.Skeleton(target)
         if files:
-            install = [uv(), "pip", "install", "--compile-bytecode", "--python", str(target / "bin" / "python")]
+            install = [uv(), "pip", "install", "--python", str(target / "bin" / "python")]
             _run(sandbox, [*install, *(word for path in files for word in ("-r", str(path)))], say)
+            empty.check()
+            _compile(target, sandbox)
         empty.check()
 
     def _keep(self, path: Path, text: str) -> None:
@@ -247,6 +249,16 @@ def uv() -> str:
 def _run(sandbox: Sandbox, argv: list[str], say: Say) -> None:
     say("$ " + " ".join([Path(argv[0]).name, *argv[1:]]))
     sandbox.run(argv, say)
+
+
+def _compile(target: Path, sandbox: Sandbox) -> None:
+    """Write bytecode of what is installed, once: nobody who imports it later may write there (``nestwalls``)."""
+    with suppress(CommandFailed):  # Some of it is not meant to be compiled.
+        sandbox.run([str(target / "bin" / "python"), "-I", "-m", "compileall", "-qq", str(target / "lib")], _unheard)
+
+
+def _unheard(_line: str) -> None:
+    """Say nothing."""
 
 
 def _variables() -> dict[str, str]:

@@ -44,9 +44,7 @@ class Word:
         if not says or len(fds) != SAID[says]:
             raise Refused("it is none of what a zygote says")
         if says == "forked":
-            pid = process_of(fds[0])
-            if pid and not processes.is_below(pid, first):
-                raise Refused(f"process {pid} is not below the zygote")
+            pid = _below(fds[0], first)
             return cls(says, _text(message["forked"]), pid, processes.born_at(pid), fds=tuple(fds))
         if says == "ended":
             return cls(says, _text(message.get("key")), status=_number(message.get("status")))
@@ -72,6 +70,14 @@ def process_of(pidfd: int) -> int:
     if found[1] == "0":
         raise Refused("this process is in no namespace of ours")
     return max(int(found[1]), 0)
+
+
+def _below(pidfd: int, first: int) -> int:
+    """Return the number of a process below another, 0 where it has gone. Raises Refused where it is elsewhere."""
+    pid = process_of(pidfd)
+    if pid and not processes.is_below(pid, first) and process_of(pidfd):
+        raise Refused(f"process {pid} is not below the zygote")
+    return pid if process_of(pidfd) else 0
 
 
 def _text(value: object) -> str:

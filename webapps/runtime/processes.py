@@ -15,6 +15,8 @@ MARK = "HOSTED_BY"
 APPLICATION = "HOSTED_AS"
 # A command line and an environment together are no longer than this in bytes (execve(2)).
 MOST_WORDS = 6 << 20
+# So often a way upwards is begun anew that somebody has left who was on it.
+WALKS = 20
 
 
 def mark_of(run_dir: Path) -> str:
@@ -221,10 +223,25 @@ def below(pid: int) -> list[int]:
 
 def is_below(pid: int, top: int) -> bool:
     """Say whether a process is another one, or below it."""
-    while pid > 1 and pid != top:
-        found = _stat(pid)
-        pid = int(found[1]) if found else 0
-    return pid == top
+    for _walk in range(WALKS):
+        last = _upwards(pid, top)
+        if last:
+            return last == top
+    return False
+
+
+def _upwards(pid: int, top: int) -> int:
+    """Go from parent to parent, to ``top`` at most; return the last one, 0 where one on the way has just ended.
+
+    Whoever was below that one has another parent by now. Where the process itself has gone, nothing is above it.
+    """
+    here = pid
+    while here > 1 and here != top:
+        found = _stat(here)
+        if not found:
+            return 0 if here != pid else pid
+        here = int(found[1])
+    return here or 1
 
 
 def born_at(pid: int) -> int:

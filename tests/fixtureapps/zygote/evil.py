@@ -56,7 +56,7 @@ def on(pid):
         "environ": lambda: read(f"/proc/{pid}/environ"),
         "files": lambda: os.listdir(f"/proc/{pid}/root"),
         "signal": lambda: os.kill(pid, 0),
-        "end": lambda: os.kill(pid, signal.SIGWINCH),
+        "continue": lambda: os.kill(pid, signal.SIGCONT),
         "limit": lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE),
         "priority": lambda: os.getpriority(os.PRIO_PROCESS, pid),
         "handle": lambda: os.pidfd_open(pid),
