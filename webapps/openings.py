@@ -20,13 +20,17 @@ HIDDEN = "…"
 
 @dataclass(frozen=True)
 class Shown:
-    """One line: who names what. ``why_not`` it is not opened, "" where it is; ``path`` is "" where it is a secret."""
+    """One line: who names what. ``why_not`` it is not opened, "" where it is; ``path`` is "" where it is a secret.
+
+    ``whole`` where a directory is opened with all in it.
+    """
 
     setting: str
     path: str
     write: bool
     why_not: str = ""
     remedy: str = ""
+    whole: bool = False
 
 
 def of(webapp: WebApp, allowed: int) -> list[Shown]:
@@ -47,11 +51,18 @@ def _shown(opening: Opening, webapp: WebApp) -> Shown:
     naming, secret = opening.naming, _is_secret(opening, webapp)
     return Shown(
         f"{naming.setting} of {naming.source.value}",
-        "" if secret else naming.path,
+        "" if secret else _path(opening),
         naming.write,
         opening.why_not,
         opening.remedy.replace(naming.steps[-1], HIDDEN) if secret else opening.remedy,
+        whole=naming.of_a_file or os.path.isdir(naming.steps[-1]),
     )
+
+
+def _path(opening: Opening) -> str:
+    """Return what is opened, which for a database is the directory of its file; or what is named and is not opened."""
+    naming = opening.naming
+    return naming.steps[-1] if naming.of_a_file and not opening.why_not else naming.path
 
 
 def _is_secret(opening: Opening, webapp: WebApp) -> bool:
