@@ -69,6 +69,15 @@ def test_it_says_that_a_database_opens_the_directory_of_its_file(
     assert f"<dt>DATABASE_URL of the namespace</dt> {data}" in page(administrator, named)
 
 
+def test_it_says_what_is_not_there_and_what_to_do_when_it_is(
+    administrator: Client, named: WebApp, tmp_path: Path
+) -> None:
+    (tmp_path / "data").rmdir()
+    shown = page(administrator, named)
+    assert f"<code>{tmp_path}/data</code>: <strong>It is not there</strong>. When it is, press Reload" in shown
+    assert f"<code>{tmp_path}/google.json</code>: Read</dd>" in shown
+
+
 def test_it_says_so_to_an_editor_and_to_nobody_who_may_only_look(
     editor: Client, seer: Client, colleague: Client, stranger: Client, named: WebApp
 ) -> None:

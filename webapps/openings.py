@@ -22,7 +22,7 @@ HIDDEN = "…"
 class Shown:
     """One line: who names what. ``why_not`` it is not opened, "" where it is; ``path`` is "" where it is a secret.
 
-    ``whole`` where a directory is opened with all in it.
+    ``whole`` where a directory is opened with all in it, ``there`` where there is anything to open.
     """
 
     setting: str
@@ -31,6 +31,7 @@ class Shown:
     why_not: str = ""
     remedy: str = ""
     whole: bool = False
+    there: bool = True
 
 
 def of(webapp: WebApp, allowed: int) -> list[Shown]:
@@ -56,7 +57,19 @@ def _shown(opening: Opening, webapp: WebApp) -> Shown:
         opening.why_not,
         opening.remedy.replace(naming.steps[-1], HIDDEN) if secret else opening.remedy,
         whole=naming.of_a_file or os.path.isdir(naming.steps[-1]),
+        there=_is_there(naming.steps[-1]),
     )
+
+
+def _is_there(path: str) -> bool:
+    """Say whether anything is at a path; where the portal may not look, it has no word against it."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _path(opening: Opening) -> str:
