@@ -8,7 +8,6 @@ words. Runs inside the application's process under any CPython from 3.10, so it 
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import os
 import re
@@ -19,6 +18,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from . import momentary
 
 kernel: Any = None
 ownpids: Any = None
@@ -43,7 +44,6 @@ ROOT_KEEPS = (0, 1, 3, 4, 5, 6, 7, 10)
 SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi")
 # How a try ends, and what the kernel answers for now only: it is busy, and has refused nothing.
 HOLDS, REFUSED, LATER = b"+", b"-", b"?"
-MOMENTARY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR)
 # Since Linux 5.14 RLIMIT_NPROC counts within a user namespace.
 COUNTS_PROCESSES = (5, 14)
 
@@ -196,7 +196,8 @@ def raise_walls(wished: Confinement, agent: int = -1) -> None:
 
 
 def _failed(error: OSError) -> WallsFailed:
-    return WallsFailed(f"the walls around it could not be put up ({error}); STOA_WALLS=0 starts Stoa without them")
+    words = f"the walls around it could not be put up ({momentary.in_words(error)})"
+    return WallsFailed(words if momentary.is_momentary(error) else f"{words}; STOA_WALLS=0 starts Stoa without them")
 
 
 def _reached(wished: Confinement) -> Reached:
@@ -337,7 +338,7 @@ def _try(wished: Confinement, link: int, writing: int) -> NoReturn:
         os.write(writing, HOLDS)
     except BaseException as error:
         cause = error.__cause__ or error
-        os.write(writing, (LATER if getattr(cause, "errno", 0) in MOMENTARY else REFUSED) + f"{cause}".encode())
+        os.write(writing, (LATER if momentary.is_momentary(cause) else REFUSED) + momentary.in_words(cause).encode())
     finally:
         os._exit(0)
 
