@@ -171,16 +171,17 @@ def enter_pids(told: int) -> None:
 def raise_walls(wished: Confinement, agent: int = -1) -> None:
     """Put up what the means permit.
 
-    1. Limits, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
+    1. A priority, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
     ``no_new_privs``. 4. Landlock. 5. A filter, whose listener ``agent`` is sent: who holds its other end decides what
-    may listen. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
+    may listen. 6. Limits. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
     """
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
     try:
         if wished.means.pids and not ownpids.entered:
             ownpids.enter()
-        _limit(wished)
+        if wished.nice:
+            os.nice(wished.nice)
         os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
         reached = _reached(wished) if wished.means.files else []
         if wished.means.mounts:
@@ -193,6 +194,7 @@ def raise_walls(wished: Confinement, agent: int = -1) -> None:
             seccomp_agent.hand_over(agent, seccomp.install())
     except OSError as error:
         raise _failed(error) from error
+    _limit(wished)
 
 
 def _failed(error: OSError) -> WallsFailed:
@@ -223,10 +225,12 @@ def _own_root(wished: Confinement, reached: Reached) -> None:
 
 
 def _limit(wished: Confinement) -> None:
-    for kind, most in ((resource.RLIMIT_NOFILE, wished.open_files), (resource.RLIMIT_DATA, wished.memory)):
-        _lower(kind, most)
-    if wished.nice:
-        os.nice(wished.nice)
+    """Lower the limits, after all that is sent: that counts all descriptors under way of our account (unix(7))."""
+    try:
+        for kind, most in ((resource.RLIMIT_NOFILE, wished.open_files), (resource.RLIMIT_DATA, wished.memory)):
+            _lower(kind, most)
+    except OSError as error:
+        raise _failed(error) from error
 
 
 def _lower(kind: int, most: int) -> None:
