@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from . import momentary
+from . import momentary, priority
 
 kernel: Any = None
 ownpids: Any = None
@@ -181,7 +181,7 @@ def raise_walls(wished: Confinement, agent: int = -1) -> None:
         if wished.means.pids and not ownpids.entered:
             ownpids.enter()
         if wished.nice:
-            os.nice(wished.nice)
+            priority.lower(wished.nice)
         os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
         reached = _reached(wished) if wished.means.files else []
         if wished.means.mounts:
