@@ -25,8 +25,8 @@ from .watch import Watch
 #: How often (seconds) it is looked whether the rows have changed, and for how long after a change passes are looked at:
 #: who came in by what was true a moment before has opened his WebSocket by then.
 LOOK, AFTER = 0.5, 5.0
-#: So many passes are revoked in one request.
-MOST = 5000
+#: So many passes are revoked in one request: it is one packet (``webapps.runtime.packets``).
+MOST = 500
 BASIC, LOGIN, NOBODY = "b", "c", "-"
 
 
@@ -107,6 +107,7 @@ class Revoker:
         self.watch, self.ask = watch, ask
         self.seen: Snapshot | None = None
         self.until = 0.0
+        self.trouble = ""
 
     def start(self) -> None:
         """Look until the process ends."""
@@ -130,8 +131,16 @@ class Revoker:
         if now < self.until:
             try:
                 self._revoke(snapshot)
-            except SupervisorUnreachable:
+                self.trouble = ""
+            except SupervisorUnreachable as error:
                 self.until = now + AFTER  # It is back in a moment.
+                self._say(f"the supervisor cannot be asked which WebSockets are open: {error}")
+
+    def _say(self, trouble: str) -> None:
+        """Say once what keeps WebSockets open that should be closed."""
+        if not self.trouble:
+            print(trouble, file=sys.stderr, flush=True)
+        self.trouble = trouble
 
     def _revoke(self, snapshot: Snapshot) -> None:
         gone: dict[str, list[str]] = {}

@@ -94,3 +94,22 @@ def test_it_looks_for_a_while_after_each_change_and_again_when_nobody_answered()
     watch.snapshot = replace(ROWS, counters=(2, 2))
     revoker.look(30.0)
     assert len(asked) == 6
+
+
+def test_it_says_once_that_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    there = False
+
+    def ask(_request: Mapping[str, Any]) -> dict[str, Any]:
+        if not there:
+            raise SupervisorUnreachable("Message too long")
+        return {}
+
+    revoker = Revoker(Watching(), ask)  # type: ignore[arg-type]
+    revoker.look(0.0)
+    revoker.look(1.0)
+    assert capsys.readouterr().err.count("Message too long") == 1
+    there = True
+    revoker.look(2.0)
+    there = False
+    revoker.look(3.0)
+    assert capsys.readouterr().err.count("Message too long") == 1

@@ -219,6 +219,17 @@ def test_a_wall_that_cannot_be_put_up_is_said_as_ever(own: ZygoteSite, means: wa
     own.wait_until_nothing_is_left()
 
 
+@pytest.mark.parametrize("pids", [True, False], ids=["a PID namespace", "none"])
+def test_a_worker_is_nice_as_a_session_too(site: ZygoteSite, means: walls.Means, pids: bool) -> None:
+    if not os.path.exists("/proc/self/autogroup"):
+        pytest.skip("the kernel was built without CONFIG_SCHED_AUTOGROUP")
+    worker = site.worker(means if pids else _without_pids(means), nice=7)
+
+    assert os.getpriority(os.PRIO_PROCESS, worker.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
+    with open(f"/proc/{worker.pid}/autogroup") as group:
+        assert group.read().endswith(" nice 7\n")
+
+
 def test_where_it_is_not_needed_a_worker_has_no_second_process(own: ZygoteSite, means: walls.Means) -> None:
     worker = own.worker(_without_pids(means))
 

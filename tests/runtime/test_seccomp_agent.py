@@ -146,3 +146,14 @@ def test_the_structures_are_as_long_as_the_kernels() -> None:
     """Their length is part of the number of each ioctl(2) (_IOC)."""
     assert seccomp_agent.ASKED.size == (seccomp_agent.RECEIVE >> 16) & 0x3FFF
     assert seccomp_agent.ANSWER.size == (seccomp_agent.SEND >> 16) & 0x3FFF
+
+
+def test_what_is_no_socket_is_not_kept() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+
+    with pytest.raises(OSError, match="socket"):
+        seccomp_agent._as_socket(reading)
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reading)

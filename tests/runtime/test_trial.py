@@ -129,7 +129,7 @@ def test_what_the_kernel_refuses_is_an_answer(monkeypatch: pytest.MonkeyPatch) -
     assert "a filter" in outcome(monkeypatch, lambda _wished, _agent: os.kill(os.getpid(), signal.SIGSYS))
 
 
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ETOOMANYREFS, errno.EUSERS])
 def test_what_the_kernel_has_no_room_for_now_is_none(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     with pytest.raises(NoAnswer, match="fork"):
         outcome(monkeypatch, failing(OSError(number, "fork")))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from webapps.runtime import syscalls
+from webapps.runtime import seccomp, seccomp_agent, syscalls, walls
 from webapps.runtime.confines import Confines, cover
 from webapps.runtime.owners import Owners
 from webapps.runtime.ownroot import in_order, way
@@ -281,3 +282,15 @@ def test_a_thousand_that_start_look_at_a_thousand_once(tmp_path: Path) -> None:
     confines.confinement(specs[999], None)
 
     assert confines.neighbours is first
+
+
+def test_limits_are_lowered_after_the_listener_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RLIMIT_NOFILE bounds the descriptors of an account that are under way, whoever has sent them (unix(7))."""
+    steps: list[str] = []
+    monkeypatch.setattr(walls, "_give_up_rights", lambda: None)
+    monkeypatch.setattr(seccomp, "install", lambda: -1)
+    monkeypatch.setattr(seccomp_agent, "hand_over", lambda _link, _listener: steps.append("sent"))
+    monkeypatch.setattr(walls, "_lower", lambda kind, most: steps.append(f"{kind} is {most}"))
+    walls.raise_walls(Confinement(Means(listens=True), open_files=64))
+
+    assert steps[:2] == ["sent", f"{resource.RLIMIT_NOFILE} is 64"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import complaint
+from . import complaint, packets
 from .edits import Edits
 from .gauge import Gauge
 from .plan import Fact, Key
@@ -288,10 +288,10 @@ class Application:
         generation = shown.key.revision if shown else (self.wish.revision if self.wish else 0)
         return {
             "state": self.state.value,
-            "reason": self.reason(),
-            "detail": failure.detail if failure else "",
-            "remedy": failure.remedy if failure else "",
-            "note": " ".join(filter(None, (self.fault, self.unwatched, self.note))),
+            "reason": packets.short(self.reason()),
+            "detail": packets.short(failure.detail, packets.PRINTED) if failure else "",
+            "remedy": packets.short(failure.remedy) if failure else "",
+            "note": packets.short(" ".join(filter(None, (self.fault, self.unwatched, self.note)))),
             "generation": generation,
             "failed_generation": failure.key.revision if failure else 0,
             "pids": [pid for instance in (self.current, self.newcomer) if instance for pid in instance.pids],

@@ -93,7 +93,7 @@ class Gauge:
         return self._passes[slot * SLOT] == REVOKED
 
     def passes(self) -> dict[int, str]:
-        """Return the passes of the open WebSockets by their slots; the application can have written anything there."""
+        """Return the passes of the open WebSockets by their slots, "" for what an application has written there."""
         if not self._words[HELD]:
             return {}
         slots = (slot for slot in range(SLOTS) if self._passes[slot * SLOT] == OPEN)
@@ -102,7 +102,8 @@ class Gauge:
     def _text(self, slot: int) -> str:
         at = slot * SLOT
         length = min(self._passes[at + 1], SLOT - 2)
-        return bytes(self._passes[at + 2 : at + 2 + length]).decode("ascii", "replace")
+        text = bytes(self._passes[at + 2 : at + 2 + length]).decode("ascii", "replace")
+        return text if text.isascii() and text.isprintable() else ""  # The gate writes no other: it counts for nothing.
 
     def revoke(self, texts: Container[str]) -> None:
         """Have the WebSockets closed that came in by these passes."""

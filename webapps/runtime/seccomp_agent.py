@@ -125,7 +125,7 @@ class Agent:
         hold = kernel.pidfd_open(process)
         try:
             fcntl.ioctl(fd, IS_VALID, struct.pack("=Q", number))  # So it is not another one's process id by now.
-            return socket.socket(fileno=kernel.call("pidfd_getfd", PIDFD_GETFD, hold, sock, 0))
+            return _as_socket(kernel.call("pidfd_getfd", PIDFD_GETFD, hold, sock, 0))
         finally:
             _close(hold)
 
@@ -179,6 +179,15 @@ def process_of(task: int, proc: int) -> int:
     """Return the process of a thread, which may have any bytes for its name (prctl(2), PR_SET_NAME). Raises OSError."""
     with open(os.open(f"{task}/status", os.O_RDONLY, dir_fd=proc), "rb") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(b"Tgid:"))
+
+
+def _as_socket(fd: int) -> socket.socket:
+    """Take a descriptor over; what is no socket is closed (it may be any file). Raises OSError."""
+    try:
+        return socket.socket(fileno=fd)
+    except OSError:
+        os.close(fd)
+        raise
 
 
 def _has_ended(fd: int) -> bool:

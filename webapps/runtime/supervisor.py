@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import control, passes, wire
+from . import control, packets, passes, wire
 from .adoption import Adoption
 from .application import Application, Failure, now_text
 from .areas import Place
@@ -39,8 +39,6 @@ TICK = 1.0
 # While somebody may be editing an application with DEBUG that is awake.
 DEBUG_TICK = 0.4
 TIDY = 60.0
-# Answers are cut into packets of about this many applications.
-PART = 50
 
 
 @dataclass(frozen=True)
@@ -325,8 +323,9 @@ class Supervisor:
                 raise ConnectionError
             request, fds = received
             wire.close_all(fds)
-            for part in self._parts_of(self._answered(request)):
-                wire.send(caller, part)
+            answer = self._answered(request)
+            for packet in packets.cut(answer, "passes" if "passes" in answer else "webapps"):
+                wire.send(caller, packet)
         except (OSError, ValueError, RecursionError):
             self.loop.unwatch(caller)
             caller.close()
@@ -363,7 +362,7 @@ class Supervisor:
             if str(app_id) in webapps:
                 webapps[str(app_id)] |= {
                     "state": State.FAILED.value,
-                    "reason": f"nginx refuses its route: {words}",
+                    "reason": packets.short(f"nginx refuses its route: {words}"),
                 }
         return {
             "supervisor": {"state": "running", "pid": os.getpid(), "since": self.since},
@@ -381,16 +380,6 @@ class Supervisor:
         """List what the System page and the status have to warn of."""
         trouble = filter(None, (self.trouble, self.faults.words(*OWN)))
         return [*trouble, *self.fleet.confines.machine.warnings(), *self.front.warnings]
-
-    def _parts_of(self, answer: dict[str, Any]) -> list[dict[str, Any]]:
-        """Cut a long answer into packets; all but the last say that there is more."""
-        name = "passes" if "passes" in answer else "webapps"
-        whole = list(answer.get(name, {}).items())
-        if len(whole) <= PART:
-            return [answer]
-        parts = [dict(whole[at : at + PART]) for at in range(0, len(whole), PART)]
-        rest = {key: value for key, value in answer.items() if key != name}
-        return [{name: part, "more": True} for part in parts] + [rest]
 
 
 def _is_at(route: Route, place: Place) -> bool:

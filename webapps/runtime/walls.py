@@ -8,7 +8,6 @@ words. Runs inside the application's process under any CPython from 3.10, so it 
 from __future__ import annotations
 
 import dataclasses
-import errno
 import importlib
 import json
 import os
@@ -20,6 +19,8 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from . import momentary, priority
 
 kernel: Any = None
 ownpids: Any = None
@@ -45,7 +46,6 @@ ROOT_KEEPS = (0, 1, 3, 4, 5, 6, 7, 10)
 SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi")
 # How a try ends, and what the kernel answers for now only: it is busy, and has refused nothing.
 HOLDS, REFUSED, LATER = b"+", b"-", b"?"
-MOMENTARY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR)
 # Since Linux 5.14 RLIMIT_NPROC counts within a user namespace.
 COUNTS_PROCESSES = (5, 14)
 
@@ -176,16 +176,17 @@ def enter_pids(told: int) -> None:
 def raise_walls(wished: Confinement, agent: int = -1, root: int = -1) -> None:
     """Put up what the means permit.
 
-    1. Limits, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
+    1. A priority, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
     ``no_new_privs``. 4. Landlock. 5. A filter, whose listener ``agent`` is sent: who holds its other end decides what
-    may listen. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
+    may listen. 6. Limits. Raises WallsFailed: a wall that is said to hold holds, or nothing runs.
     """
     if kernel is None and wished.means.files:
         raise WallsFailed("its interpreter has no ctypes, which walls need; STOA_WALLS=0 starts Stoa without them")
     try:
         if wished.means.pids and not ownpids.entered:
             ownpids.enter()
-        _limit(wished)
+        if wished.nice:
+            priority.lower(wished.nice)
         os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
         reached = _reached(wished) if wished.means.files else []
         if wished.means.mounts:
@@ -200,10 +201,12 @@ def raise_walls(wished: Confinement, agent: int = -1, root: int = -1) -> None:
             seccomp_agent.announce(agent)
     except OSError as error:
         raise _failed(error) from error
+    _limit(wished)
 
 
 def _failed(error: OSError) -> WallsFailed:
-    return WallsFailed(f"the walls around it could not be put up ({error}); STOA_WALLS=0 starts Stoa without them")
+    words = f"the walls around it could not be put up ({momentary.in_words(error)})"
+    return WallsFailed(words if momentary.is_momentary(error) else f"{words}; STOA_WALLS=0 starts Stoa without them")
 
 
 def _reached(wished: Confinement) -> Reached:
@@ -232,10 +235,12 @@ def _own_root(wished: Confinement, reached: Reached, root: int) -> None:
 
 
 def _limit(wished: Confinement) -> None:
-    for kind, most in ((resource.RLIMIT_NOFILE, wished.open_files), (resource.RLIMIT_DATA, wished.memory)):
-        _lower(kind, most)
-    if wished.nice:
-        os.nice(wished.nice)
+    """Lower the limits, after all that is sent: that counts all descriptors under way of our account (unix(7))."""
+    try:
+        for kind, most in ((resource.RLIMIT_NOFILE, wished.open_files), (resource.RLIMIT_DATA, wished.memory)):
+            _lower(kind, most)
+    except OSError as error:
+        raise _failed(error) from error
 
 
 def _lower(kind: int, most: int) -> None:
@@ -357,7 +362,7 @@ def say_how(writing: int, do: Callable[[], None]) -> NoReturn:
         do()
     except BaseException as error:
         cause = error.__cause__ or error
-        os.write(writing, (LATER if getattr(cause, "errno", 0) in MOMENTARY else REFUSED) + f"{cause}".encode())
+        os.write(writing, (LATER if momentary.is_momentary(cause) else REFUSED) + momentary.in_words(cause).encode())
     finally:
         os._exit(0)
 
