@@ -63,7 +63,7 @@ def focused(page: Page) -> str:
 def test_what_has_the_focus_is_never_behind_the_bar_with_the_buttons(arrive: Arrive, width: int) -> None:
     page = arrive(viewport={"width": width, "height": 740}).page
     page.goto(page.url + "webapps/new")
-    seen = []
+    seen: list[str] = []
     while "btn-primary" not in focused(page) and len(seen) < 120:
         page.keyboard.press("Tab")
         seen.append(focused(page))
@@ -116,3 +116,10 @@ def hear_of_a_request(stoa: Stoa, page: Page) -> None:
     before = lines.count()
     stoa.get("/talkative/")
     expect(lines).not_to_have_count(before)
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_each_link_of_the_navigation_is_seen(arrive: Arrive, width: int) -> None:
+    page = arrive(viewport={"width": width, "height": 740}).page
+
+    assert page.locator(".main-nav").evaluate("nav => nav.scrollWidth <= nav.clientWidth")
