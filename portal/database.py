@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib
+import os
 import pkgutil
 from collections.abc import Iterator
 
@@ -69,7 +70,11 @@ def _check_there(*, reading: bool) -> None:
         raise Unusable(words)
     path = identity.file()
     if reading and path and not path.exists():
-        raise Unusable(f"there is no database {path} yet; script/serve makes it.")
+        home = "STOA_HOME names this home" if "STOA_HOME" in os.environ else "STOA_HOME is not set"
+        raise Unusable(
+            f"there is no database {path} yet; script/serve makes it. "
+            f"{home}: where Stoa runs with another, give its directory as STOA_HOME."
+        )
 
 
 def _missing() -> set[tuple[str, str]]:

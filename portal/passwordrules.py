@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+#: As MinimumLengthValidator has it, which is asked too.
 FEWEST = 8
 
 
@@ -21,13 +22,13 @@ class EnoughCharacters:
     """Count what can be seen: eight blanks are no password."""
 
     def validate(self, password: str, user: Any = None) -> None:
-        """Raise ValidationError where it is mostly blanks."""
-        if len(_squeezed(password)) < FEWEST:
+        """Raise ValidationError where it is mostly blanks; of what is too short anyhow Django says so."""
+        if len(_squeezed(password)) < FEWEST <= len(password):
             raise ValidationError(self.get_help_text(), code="password_blank")
 
     def get_help_text(self) -> str:
         """Say the rule."""
-        return f"A password has at least {FEWEST} characters that are no blanks."
+        return f"Blanks do not count: a password has at least {FEWEST} other characters."
 
 
 class NotOnesName:

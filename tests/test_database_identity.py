@@ -85,6 +85,7 @@ def test_a_command_that_reads_makes_no_database(tmp_path: Path, words: tuple[str
 
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "script/serve makes it" in done.stderr
+    assert "STOA_HOME names this home: where Stoa runs with another, give its directory" in done.stderr
     assert not list(tmp_path.glob("db*"))
 
 

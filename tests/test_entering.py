@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -319,4 +320,5 @@ def test_many_passwords_at_once_are_said_with_the_name_kept(
     answer = stranger.post(page(shared), GIVEN)
 
     assert answer.status_code == 503 and answer["Retry-After"] == "5"
+    assert re.search(r'<input[^>]*name="password"[^>]* autofocus>', answer.content.decode())
     assert 'value="ida"' in answer.content.decode()

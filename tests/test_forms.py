@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.http import QueryDict
 
+from webapps.choices import Kind
 from webapps.forms import NamespaceForm, WebAppForm
 from webapps.models import Namespace, WebApp
 
@@ -128,6 +129,17 @@ def test_it_refuses_a_second_default_application(webapp: WebApp, namespace: Name
 def test_it_refuses_a_file_as_the_directory(namespace: Namespace, directory: Path) -> None:
     found = errors(WebAppForm(filled(namespace, directory=directory / "app.py")))
     assert "a file, not a directory" in found["directory"]
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_it_says_that_a_link_leads_nowhere(namespace: Namespace, directory: Path, end: str) -> None:
+    (directory / "link").symlink_to("nothing")
+    link = f"{directory}/link{end}"
+    wsgi = errors(WebAppForm(filled(namespace, directory=link)))
+    files = errors(WebAppForm(filled(namespace, kind=Kind.FILES, path=link)))
+
+    assert wsgi.keys() == {"directory"} and "is a link that leads nowhere" in wsgi["directory"]
+    assert "is a link that leads nowhere" in files["path"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

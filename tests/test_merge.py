@@ -129,6 +129,13 @@ def test_a_directory_that_does_not_exist_yet_is_a_warning(tmp_path, name):
     assert warned == [number for number, _, _ in CREATED[name]]
 
 
+def test_a_directory_that_is_a_link_to_nowhere_is_a_warning(merge, tmp_path):
+    (tmp_path / "link").symlink_to("nothing")
+    line = f"NameSpace=USER,DispatchClass=%SYS.Python.WSGI,WSGIAppName=app,WSGIAppLocation={tmp_path}/link"
+    (row,) = merge(f"CreateApplication:Name=/a,{line},AutheEnabled=32").rows
+    assert "is a link that leads nowhere (yet); the application starts when it appears." in row.words
+
+
 def test_the_published_files_make_what_they_say(tmp_path):
     merge_files([mapped(tmp_path, name) for name in CREATED])
     root = tmp_path / "irisdev"

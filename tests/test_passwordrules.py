@@ -40,3 +40,15 @@ def test_it_is_taken(password: str) -> None:
     validate_password(password, ADA)
     validate_password(password, User(username="\u00b7"))
     validate_password(password)
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [("x7#", "at least 8 characters"), (" x7#", "at least 8 characters"), ("x7#q" + " " * 8, "Blanks do not count")],
+)
+def test_what_is_too_short_is_said_once(password: str, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        validate_password(password, ADA)
+
+    (message,) = caught.value.messages
+    assert words in message

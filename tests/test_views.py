@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,23 @@ def test_it_shows_how_the_installation_goes(
     assert "No such thing" in page
     assert "Resolving &lt;nothing&gt;" in page
     assert "<html" not in page
+
+
+def test_a_person_can_go_on_while_it_installs_and_when_it_is_done(
+    administrator: Client, webapp: WebApp, stoa_home: Path, directory: Path
+) -> None:
+    place = stoa_home / "namespaces" / "USER" / "install"
+    place.mkdir(parents=True)
+    (directory / "requirements.txt").write_text("Flask\n")
+    address, next_move = reverse("webapps:install", args=[webapp.pk]), "See whether /csp/notes runs</a>"
+    pages = {}
+    with (place / "running").open("w") as installer:
+        fcntl.flock(installer, fcntl.LOCK_EX)
+        for state in ("running", "done"):
+            (place / "json").write_text(f'{{"state": "{state}", "label": "/a", "started": "2026-11-21T08:00:00Z"}}')
+            pages[state] = text(administrator.get(address))
+    assert 'type="submit">Install into USER</button>' in pages["running"]
+    assert next_move in pages["done"] and next_move not in pages["running"]
 
 
 def test_it_creates_edits_and_deletes_namespaces(administrator: Client, stoa_home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -23,11 +24,18 @@ from tests.patience import within
 pytestmark = pytest.mark.django_db
 
 
+def focused(page: bytes) -> list[str]:
+    """Return the names of the fields that a page begins with."""
+    return [str(name) for name in re.findall(r'<input[^>]* name="(\w+)"[^>]* autofocus>', page.decode())]
+
+
 def test_it_signs_in_and_out(stranger: Client) -> None:
     get_user_model().objects.create_superuser("ada", "", "correct horse")
     assert "Sign in" in stranger.get("/portal/login").content.decode()
     wrong = stranger.post("/portal/login", {"username": "ada", "password": "wrong"})
     assert "do not match" in wrong.content.decode()
+    assert focused(stranger.get("/portal/login").content) == ["username"]
+    assert focused(wrong.content) == ["password"]
     right = stranger.post("/portal/login", {"username": "ada", "password": "correct horse", "next": "/portal/system"})
     assert right["Location"] == "/portal/system"
     cookie = stranger.cookies["stoa_session"]

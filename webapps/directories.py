@@ -51,6 +51,11 @@ def missing(directory: str) -> bool:
     return not os.path.lexists(directory)
 
 
+def leads_nowhere(directory: str) -> bool:
+    """Say whether a link is there without what it leads to."""
+    return os.path.islink(directory.rstrip("/")) and not os.path.exists(directory)
+
+
 def without_module(directory: str, roots: Sequence[str], app_name: str, callable_name: str) -> str:
     """Say that the module is not there, with the modules that are; "" when it is. Nothing is imported."""
     for candidate in _candidates(app_name, callable_name):

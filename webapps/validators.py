@@ -152,7 +152,7 @@ def _why_forbidden(path: Path) -> str:
     """Say why a path is forbidden, "" when it is not."""
     home, checkout = settings.STOA_HOME, settings.BASE_DIR
     if path == Path("/"):
-        return "The root of the file system cannot be an application’s directory"
+        return "This is the root of the file system, which has everything in it"
     for system in SYSTEM_DIRECTORIES:
         if path.is_relative_to(system):
             return f"{system} belongs to the operating system"

@@ -16,12 +16,12 @@ class Recorded(Environment):
     """An environment that is made of nothing, and remembers of which files."""
 
     made: list[str]
-    broken = False
+    broken = ""
 
     def _make(self, target: Path, files: list[Path], *_rest: object) -> None:
         self.made = sorted(path.name for path in files)
         if self.broken:
-            raise OSError("no room")
+            raise OSError(self.broken)
         target.mkdir()
 
 
@@ -64,11 +64,19 @@ def test_the_requirements_of_an_application_that_is_gone_are_left_out_and_remove
 
 
 def test_they_stay_where_the_new_environment_could_not_be_made(environment: Recorded, tmp_path: Path) -> None:
-    environment.broken = True
+    environment.broken = "no room"
     with pytest.raises(InstallFailed):
         build(environment, tmp_path / "requirements.txt", ["off.txt"])
 
     assert kept(environment) == ["gone.txt", "new.txt", "off.txt"]
+
+
+def test_what_went_wrong_is_one_sentence(environment: Recorded) -> None:
+    environment.broken = "no solution: unsatisfiable."
+    environment.install("/new", None, Sandbox())
+    end = environment.installation()
+
+    assert end and end.message == "no solution: unsatisfiable. Nothing has changed."
 
 
 def test_all_are_kept_where_nobody_says_who_is_there(environment: Recorded) -> None:

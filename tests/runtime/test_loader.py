@@ -104,6 +104,64 @@ def test_it_names_the_cause_and_the_next_move(
     assert answer["remedy"] == remedy
 
 
+FLASK = """
+from standing_in import request
+
+
+class Flask:
+    def wsgi_app(self, environ, start_response):
+        return []
+
+    __call__ = wsgi_app
+"""
+STANDING_IN = """
+class Proxy:
+    def __call__(self):
+        pass
+
+    @property
+    def __class__(self):
+        raise RuntimeError("working outside of request context")
+
+    def __getattr__(self, name):
+        raise RuntimeError("working outside of request context")
+
+
+request = Proxy()
+"""
+MANY = """
+from flask import Flask, request
+from json import dumps
+from typing import Any, Optional
+
+
+class Thing:
+    def __call__(self):
+        pass
+
+
+def view():
+    return "hello"
+
+
+helper = Thing()
+site = Flask()
+"""
+
+
+def test_what_looks_like_an_application_is_named_first_and_what_is_imported_is_not(tmp_path: Path) -> None:
+    write(tmp_path, {"app.py": MANY, "flask.py": FLASK, "standing_in.py": STANDING_IN})
+
+    assert "app.py has no 'application'; it has: site, helper, view, Thing." in load(tmp_path)["message"]
+
+
+def test_an_application_that_another_module_made_is_named(tmp_path: Path) -> None:
+    files = {"made.py": MANY, "flask.py": FLASK, "standing_in.py": STANDING_IN}
+    write(tmp_path, {"app.py": "from made import site\n", **files})
+
+    assert "it has: site." in load(tmp_path)["message"]
+
+
 def test_a_traceback_begins_with_the_applications_own_code(tmp_path: Path) -> None:
     write(tmp_path, {"app.py": "import helper\n", "helper.py": "1 / 0\n"})
 

@@ -204,7 +204,9 @@ def _directories(webapp: WebApp, given: Given, new: bool) -> Iterator[str]:
 
 
 def _missing(name: str, path: str, then: str) -> Iterator[str]:
-    if directories.missing(path):
+    if directories.leads_nowhere(path):
+        yield f"{name}: {shown(path, 120)} is a link that leads nowhere (yet); {then}."
+    elif directories.missing(path):
         yield f"{name}: {shown(path, 120)} does not exist (yet); {then}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,42 +50,71 @@ class LimitsField(forms.CharField):
         return "\n".join([*lines, *(f"{PORTS}: {_named(*pair)}" for pair in value.get(PORTS) or ())])
 
     def clean(self, value: Any) -> Any:
-        """Return the limits as they are stored. Raises ValidationError."""
+        """Return the limits as they are stored. Raises ValidationError with all lines that are wrong."""
         limits: dict[str, Any] = {}
+        wrong: list[ValidationError] = []
         for line in validators.lines(super().clean(value) or ""):
-            name, understood = _understood(line)
-            if name in (REACH, PORTS):
-                limits.setdefault(name, []).append(understood)
-            elif name in limits:
-                raise ValidationError(f"“{line}”: this limit is given twice. Keep one of the two.")
-            else:
-                limits[name] = understood
+            try:
+                _take(limits, line)
+            except ValidationError as error:
+                wrong.append(error)
         if sum(last - first + 1 for first, last in limits.get(PORTS, ())) > MOST_PORTS:
-            raise ValidationError(f"A namespace may have {MOST_PORTS} ports. Give fewer.")
+            wrong.append(ValidationError(f"A namespace may have {MOST_PORTS} ports. Give fewer."))
+        if wrong:
+            raise ValidationError(wrong)
         return limits
 
 
+def _take(limits: dict[str, Any], line: str) -> None:
+    name, understood = _understood(line)
+    if name in (REACH, PORTS):
+        limits.setdefault(name, []).append(understood)
+    elif name in limits:
+        raise ValidationError(f"“{line}”: this limit is given twice. Keep one of the two.")
+    else:
+        limits[name] = understood
+
+
 def _understood(line: str) -> tuple[str, Any]:
-    words, _, text = (part.strip() for part in line.partition(":"))
+    words, colon, text = (part.strip() for part in line.partition(":"))
     words = words.lower()
-    if words == REACH:
-        validators.validate_directory(text)
-        if is_below(text, [str(settings.STOA_HOME)]):
-            raise ValidationError(
-                f"“{line}” lies in Stoa’s home, of which an application has its own directory and its namespace’s. "
-                "Give a directory elsewhere."
-            )
-        return REACH, text
-    if words == PORTS:
+    if words == REACH and colon:
+        return REACH, _directory(line, text)
+    if words == PORTS and colon:
         return PORTS, _ports(line, text)
-    if words not in KINDS:
-        raise ValidationError(f"“{line}” is not understood. Each line begins with one of: {KNOWN}.")
-    name, sized, least, most = KINDS[words]
-    number = re.fullmatch(r"(\d{1,9})( ?MB)?" if sized else r"(\d{1,9})", text, re.IGNORECASE)
-    if number is None or not least <= int(number[1]) <= most:
+    if words in KINDS and colon:
+        name, sized, least, most = KINDS[words]
+        return name, _number(line, text, sized=sized, least=least, most=most)
+    if meant := [kind for kind in (*KINDS, REACH, PORTS) if f"{words} ".startswith(f"{kind} ") and not colon]:
+        raise ValidationError(f"“{line}”: a colon is missing. Write it behind “{max(meant, key=len)}”.")
+    raise ValidationError(f"“{line}” is not understood. Each line begins with one of: {KNOWN}.")
+
+
+def _number(line: str, text: str, *, sized: bool, least: int, most: int) -> int:
+    """Return a number, or the bytes of a size, which is in MB where nothing else is said. Raises ValidationError."""
+    found = re.fullmatch(r"(\d{1,9})(?: ?([MG])B)?" if sized else r"(\d{1,9})()", text, re.IGNORECASE)
+    number = int(found[1]) * (1024 if (found[2] or "").upper() == "G" else 1) if found else -1
+    if not least <= number <= most:
         unit = " MB" if sized else ""
         raise ValidationError(f"“{line}”: give a number from {least} to {most}{unit}.")
-    return name, int(number[1]) * (MEGABYTE if sized else 1)
+    return number * (MEGABYTE if sized else 1)
+
+
+def _directory(line: str, text: str) -> str:
+    """Return a directory that may be opened. Raises ValidationError."""
+    home = os.path.realpath(settings.STOA_HOME)
+    if os.path.isabs(text) and (is_below(text, [home]) or os.path.realpath(text) == home):
+        raise ValidationError(
+            f"“{line}” lies in Stoa’s home, of which an application has its own directory and its namespace’s. "
+            "Give a directory elsewhere."
+        )
+    try:
+        validators.validate_directory(text)
+    except ValidationError as error:
+        why = (error.params or {}).get("why")
+        words = f"{why}. Give a directory elsewhere." if why else " ".join(error.messages)
+        raise ValidationError(f"“{line}”: {words}") from error
+    return text
 
 
 def _ports(line: str, text: str) -> list[int]:

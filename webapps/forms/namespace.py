@@ -29,7 +29,7 @@ HELP = {
     "os_user": "Whom its processes run as and its data belongs to. Acts when root has started Stoa. "
     "Blank: STOA_USER, or the user that Stoa runs as.",
     "limits": "Of each process, one to a line: memory: 512 MB, temporary directory: 256 MB, open files: 1000, "
-    "processes: 200, nice: 5. Of all together, where Stoa has a control group (System page): memory of all: 2048 MB. "
+    "processes: 200, nice: 5. Of all together, where Stoa has a control group (System page): memory of all: 2 GB. "
     "A directory beyond its own: reach: /srv/data. TCP ports at which they may listen themselves: ports: 9000-9010, or "
     "0 for any that is free; who listens there is sent the cookies that visitors have for this host. "
     "Blank: 8192 open files, 512 processes and threads, temporary files on disk without a limit, no ports.",
@@ -53,7 +53,7 @@ class NamespaceForm(Careful):
             self.fields[name].help_text = text
         mark(self, "name")
         self.fields["roots"].widget.attrs["rows"] = 2
-        self.fields["limits"].widget.attrs["rows"] = 3
+        self.fields["limits"].widget.attrs["rows"] = max(3, len(str(self["limits"].value() or "").splitlines()) + 1)
         self.fields["name"].widget.attrs |= {"autocapitalize": "characters", "spellcheck": "false"}
         cast(EnvironmentField, self.fields["environment"]).stored = dict(self.instance.environment or {})
         if not self.instance._state.adding:

@@ -263,6 +263,9 @@ class WebAppForm(Careful):
             return False
         if not self._may_name(field, directory):
             return False
+        if directories.leads_nowhere(directory):
+            self.add_error(field, f"{directory} is a link that leads nowhere. Mend it, or give another directory.")
+            return False
         if directories.missing(directory):
             return self._is_missing(field, directory)
         if problem := directories.problem(directory):

@@ -253,10 +253,9 @@ class Environment:
         say(sandbox.words())
         try:
             self.build(label, wanted, say, sandbox, live)
-        except InstallFailed as error:
-            return Installation("failed", label, started, now(), f"{error}. Nothing has changed.")
-        except OSError as error:
-            return Installation("failed", label, started, now(), f"{error}. Nothing has changed.")
+        except (InstallFailed, OSError) as error:
+            why = str(error).rstrip(".")  # What uv says last is a sentence as a rule.
+            return Installation("failed", label, started, now(), f"{why}. Nothing has changed.")
         return Installation("done", label, started, now(), f"The environment of {self.name} is ready.")
 
     def _note(self, installation: Installation) -> None:

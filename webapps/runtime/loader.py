@@ -14,13 +14,16 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import Any
 
 from . import bytecode, hanging, hostedfiles, ports
 
 FACTORY = re.compile(r"(?P<path>[A-Za-z_][\w.]*)\(\s*\)")
+ROUTINES = (FunctionType, BuiltinFunctionType, MethodType, MethodDescriptorType)
 LISTED = 12
+# An object of theirs that can be called is an application.
+FRAMEWORKS = ("flask", "fastapi", "starlette", "django", "quart", "falcon", "bottle", "litestar", "pyramid")
 # So many names of a directory are looked at for what could be meant.
 MOST_LOOKED_AT = 2000
 
@@ -224,17 +227,32 @@ def _no_such_callable(module: ModuleType, path: str, directory: str) -> str:
 
 
 def callables_in(module: ModuleType) -> list[str]:
-    """List the callables that a module made itself, applications before classes."""
-    own, classes = [], []
-    for name, value in vars(module).items():
-        if name.startswith("_") or not callable(value) or isinstance(value, ModuleType):
-            continue
-        if inspect.isclass(value):
-            if value.__module__ == module.__name__:
-                classes.append(name)
-        elif getattr(value, "__module__", module.__name__) == module.__name__ or not inspect.isroutine(value):
-            own.append(name)
-    return own + classes
+    """List the callables that a module made itself: applications, then other objects, functions, and classes."""
+    names = [name for name, value in vars(module).items() if not name.startswith("_") and callable(value)]
+    ranks = {name: _rank(name, module) for name in names}
+    return sorted((name for name in names if ranks[name] is not None), key=lambda name: ranks[name] or 0)
+
+
+def _rank(name: str, module: ModuleType) -> int | None:
+    """Say how likely a callable is the application, 0 the most; None where it was only imported."""
+    value = vars(module)[name]
+    kind = type(value)  # It alone says what a stand-in is, such as flask.request, which asks what it stands for.
+    if issubclass(kind, (type, *ROUTINES)):
+        own = getattr(value, "__module__", None) in (module.__name__, None)
+        return (3 if issubclass(kind, type) else 2) if own else None
+    if any(hasattr(kind, call) for call in ("wsgi_app", "asgi")) or _is_of_a_framework(kind):
+        return 0
+    return None if issubclass(kind, ModuleType) or _is_elsewhere(name, value, module) else 1
+
+
+def _is_of_a_framework(kind: type) -> bool:
+    return any(base.__module__.partition(".")[0] in FRAMEWORKS for base in kind.__mro__)
+
+
+def _is_elsewhere(name: str, value: Any, module: ModuleType) -> bool:
+    """Say whether another module has it by the same name: then it was imported from there."""
+    others = [other for other in list(sys.modules.values()) if other is not module]
+    return any(getattr(other, "__dict__", {}).get(name) is value for other in others)
 
 
 def _check_callable(application: Any, path: str, module: ModuleType) -> None:

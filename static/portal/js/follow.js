@@ -5,12 +5,14 @@
   const EVERY = 1500;
   const MOST = 5000;
   const log = document.querySelector("[data-follow]");
+  const view = log && log.parentElement;
   const box = document.getElementById("follow");
   const empty = document.querySelector(".log-empty");
   let timer = 0;
 
-  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  const toEnd = () => { log.scrollTop = log.scrollHeight; };
+  // The view begins at its end, and counts from there: 0 is the newest line, what is above it is less.
+  const atEnd = () => view.scrollTop > -40;
+  const above = () => view.scrollHeight + view.scrollTop;
 
   const plan = () => {
     clearTimeout(timer);
@@ -18,11 +20,11 @@
   };
 
   const add = (text) => {
-    const follow = atEnd();
+    const place = atEnd() ? null : above();
     log.insertAdjacentHTML("beforeend", text);
     while (log.childElementCount > MOST) log.firstElementChild.remove();
     if (empty && log.childElementCount) empty.hidden = true;
-    if (follow) toEnd();
+    view.scrollTop = place === null ? 0 : place - view.scrollHeight;
   };
 
   const ask = async () => {
@@ -44,7 +46,6 @@
     box.closest("label").hidden = false;
     box.addEventListener("change", () => (box.checked ? ask() : clearTimeout(timer)));
     document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : box.checked && ask()));
-    toEnd();
     plan();
   }
 }
