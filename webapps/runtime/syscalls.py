@@ -31,6 +31,11 @@ PIVOT_ROOT = {
     "x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "i686": 217, "armv7l": 218, "ppc64le": 203,
     "s390x": 217,
 }  # fmt: skip
+KEYCTL = {
+    "x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "i686": 288, "armv7l": 311, "ppc64le": 271,
+    "s390x": 280,
+}  # fmt: skip
+KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -99,6 +104,12 @@ def pivot_root(new: str, old: str) -> None:
     if number is None:
         raise OSError(f"pivot_root is not known for {os.uname().machine}")
     _syscall("pivot_root", number, os.fsencode(new), os.fsencode(old))
+
+
+def leave_session_keyring() -> None:
+    """Have a session keyring of our own that is empty (session-keyring(7)), unless the kernel has none to give."""
+    if number := KEYCTL.get(os.uname().machine):
+        _libc.syscall(ctypes.c_long(number), ctypes.c_long(KEYCTL_JOIN_SESSION_KEYRING), None)
 
 
 def prctl(option: int, *arguments: int) -> int:
