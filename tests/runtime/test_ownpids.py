@@ -219,6 +219,14 @@ def test_a_wall_that_cannot_be_put_up_is_said_as_ever(own: ZygoteSite, means: wa
     own.wait_until_nothing_is_left()
 
 
+def test_no_worker_sees_memory_that_others_share(site: ZygoteSite, means: walls.Means, serving: Forked) -> None:
+    """Segments of System V belong to an IPC namespace and live as long as it does (shmget(2))."""
+    workers = (serving, site.worker(means), site.worker(_without_pids(means)))
+    seen = {os.stat(f"/proc/{pid}/ns/ipc").st_ino for pid in ("self", *(worker.pid for worker in workers))}
+
+    assert len(seen) == 4
+
+
 def test_each_worker_has_keys_of_its_own(site: ZygoteSite, means: walls.Means, serving: Forked) -> None:
     number = syscalls.KEYCTL.get(os.uname().machine)
     if not number:
