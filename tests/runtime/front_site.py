@@ -163,7 +163,7 @@ class _Handler(socketserver.StreamRequestHandler):
         if "pieces" in how:
             self._stream(head, how["pieces"])
             return
-        body = json.dumps(seen).encode()
+        body = json.dumps(seen).encode() + b" " * how.get("size", 0)
         self.wfile.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def _drain(self, told: dict[str, str]) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounts import ACCOUNT
 from tests.patience import Stopwatch, within
 from tests.runtime.front_site import DEADLINE, Site, binaries, files, wsgi
 from tests.waiting import wait_for
@@ -383,3 +384,15 @@ def test_a_thousand_routes_are_applied_in_seconds(site: Site) -> None:
     assert watch.there < DEADLINE
     assert site.get("/many/app-1/").seen["app"] == "1"
     assert site.get("/many/app-1000/").status == 502
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(("owner", "stays"), [(ACCOUNT, True), ("daemon", False)])
+def test_bodies_of_an_nginx_of_another_account_are_cleared_away(site: Site, owner: str, stays: bool) -> None:
+    bodies = site.run_dir / "front" / "tmp" / "body" / "0"
+    bodies.mkdir(parents=True)
+    for path in (bodies, bodies.parent, bodies.parent.parent):
+        shutil.chown(path, owner)
+    Front(replace(site.settings, user=ACCOUNT), site.send)
+
+    assert bodies.exists() is stays

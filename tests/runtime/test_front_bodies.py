@@ -16,7 +16,7 @@ import pytest
 from tests.patience import within
 from tests.runtime.front_site import DEADLINE, Answer, Gate, Site, asgi, binaries, read, wsgi
 from tests.waiting import wait_for
-from webapps.runtime.front_bodies import FEWEST, MOST, most
+from webapps.runtime.front_bodies import FEWEST, LARGEST, LEAST, MOST, answers, most
 
 CHUNKED = "Transfer-Encoding: chunked"
 DENIED = 418
@@ -109,13 +109,13 @@ def test_what_is_refused_at_the_door_is_not_kept(site: Site, whole: tuple[Site, 
     assert answer.status == DENIED and kept < 1 << 20
 
 
-def sizes_of_bodies(site: Site) -> list[int]:
+def sizes_of_bodies(site: Site, kind: str = "body") -> list[int]:
     """Return the sizes of the files that nginx keeps bodies in: they have no name any more."""
     found = []
     for pid in site.processes():
         for fd in os.listdir(f"/proc/{pid}/fd"):
             try:
-                if "front/tmp/body" in os.readlink(f"/proc/{pid}/fd/{fd}"):
+                if f"front/tmp/{kind}" in os.readlink(f"/proc/{pid}/fd/{fd}"):
                     found.append(os.stat(f"/proc/{pid}/fd/{fd}").st_size)
             except OSError:
                 continue
@@ -147,3 +147,23 @@ def test_the_bound_follows_the_disk_and_the_largest_body() -> None:
     assert most(1 << 30, [small, large]) == FEWEST
     assert most(1 << 40, [small]) == most(0, [large]) == MOST
     assert most(100 << 30, [small, replace(asgi(3, "/c"), max_body=1 << 40)]) == MOST
+
+
+def test_of_an_answer_that_is_not_read_so_much_is_kept_and_who_is_slow_gets_all_of_it(site: Site) -> None:
+    size, kept, got = 8 * LEAST, 0, 0
+    with site.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        how = json.dumps({"size": size})
+        sock.sendall(f"GET /open/ HTTP/1.1\r\nHost: a\r\nX-Test: {how}\r\nConnection: close\r\n\r\n".encode())
+        wait_for(lambda: sum(sizes_of_bodies(site, "proxy")) >= LEAST // 2)
+        while piece := sock.recv(1 << 18):
+            kept, got = max(kept, sum(sizes_of_bodies(site, "proxy"))), got + len(piece)
+
+    assert got > size
+    assert kept <= LEAST + (1 << 18)
+
+
+def test_the_bound_of_an_answer_follows_the_disk() -> None:
+    found = ["".join(answers(disk)) for disk in (0, 1 << 20, 100_000 << 20, 1 << 50)]
+
+    assert found == [f"proxy_max_temp_file_size {size}m;" for size in (LARGEST >> 20, LEAST >> 20, 25, LARGEST >> 20)]

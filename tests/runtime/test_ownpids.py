@@ -11,7 +11,7 @@ import pytest
 from tests.patience import within
 from tests.runtime.zygote_site import Forked, ZygoteSite, why_not
 from tests.waiting import wait_for
-from webapps.runtime import processes, takeover, walls
+from webapps.runtime import processes, syscalls, takeover, walls
 from webapps.runtime.held import Held
 
 UNHEARD = """
@@ -217,6 +217,28 @@ def test_a_wall_that_cannot_be_put_up_is_said_as_ever(own: ZygoteSite, means: wa
     assert said["ready"] is False and "could not be put up" in said["reason"]
     assert own.end_of(worker) == 1
     own.wait_until_nothing_is_left()
+
+
+def test_no_worker_sees_memory_that_others_share(site: ZygoteSite, means: walls.Means, serving: Forked) -> None:
+    """Segments of System V belong to an IPC namespace and live as long as it does (shmget(2))."""
+    workers = (serving, site.worker(means), site.worker(_without_pids(means)))
+    seen = {os.stat(f"/proc/{pid}/ns/ipc").st_ino for pid in ("self", *(worker.pid for worker in workers))}
+
+    assert len(seen) == 4
+
+
+def test_each_worker_has_keys_of_its_own(site: ZygoteSite, means: walls.Means, serving: Forked) -> None:
+    number = syscalls.KEYCTL.get(os.uname().machine)
+    if not number:
+        pytest.skip("the system call is not known on this machine")
+    ours = site.run(f"import ctypes; print(ctypes.CDLL(None).syscall({number}, 0, -3, 0))")
+    if ours < 0:
+        pytest.skip("the kernel has no keyrings, or refuses them")
+    seen = [
+        worker.ask("keyring", number) for worker in (serving, site.worker(means), site.worker(_without_pids(means)))
+    ]
+
+    assert len({ours, *seen}) == 4 and 0 not in seen
 
 
 @pytest.mark.parametrize("pids", [True, False], ids=["a PID namespace", "none"])

@@ -294,3 +294,14 @@ def test_limits_are_lowered_after_the_listener_was_sent(monkeypatch: pytest.Monk
     walls.raise_walls(Confinement(Means(listens=True), open_files=64))
 
     assert steps[:2] == ["sent", f"{resource.RLIMIT_NOFILE} is 64"]
+
+
+def test_the_notes_of_installers_are_out_of_reach(tmp_path: Path) -> None:
+    """Whoever can open a file to read it can lock it (flock(2))."""
+    own = AppSpec(1, 1, "/a", "", "A", Protocol.WSGI, str(tmp_path / "home" / "csp" / "a"), "a", "a")
+    Path(own.directory).mkdir(parents=True)
+    wished = confines_of(tmp_path / "home", own).confinement(own, None)
+    notes = str(tmp_path / "home" / "namespaces" / "A" / "install")
+
+    assert notes in wished.hide and notes not in wished.read
+    assert os.path.isdir(notes)

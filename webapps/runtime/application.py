@@ -11,6 +11,7 @@ from typing import Any
 from . import complaint, packets
 from .edits import Edits
 from .gauge import Gauge
+from .memory import Memory
 from .plan import Fact, Key
 from .pulse import Pulse
 from .spec import AppSpec, Protocol, State
@@ -35,6 +36,7 @@ class Worker:
     message: bytes = b""
     pieces: int = 0
     gauge: Gauge | None = None
+    memory: Memory = field(default_factory=Memory)
     lifetime: int = 0
     reason: str = ""
 

@@ -71,6 +71,6 @@ def _reading(instance: Instance, worker: Worker) -> Reading:
         ended=ended,
         movements=gauge.movements,
         beat=gauge.last_beat,
-        memory=processes.memory(worker.pid, limits.memory) if limits.memory else 0,
+        memory=worker.memory.reading(worker.pid, limits.memory) if limits.memory else 0,
         cpu=processes.cpu_seconds(worker.pid) if many else 0.0,
     )

@@ -31,8 +31,10 @@ HIDDEN_FROM_ROOT = (
     "/run/dbus", "/run/systemd/private", "/run/systemd/system", "/run/initctl", "/run/udev", "/run/snapd.socket",
     "/run/docker.sock", "/run/docker", "/run/containerd", "/run/podman", "/run/crio", "/run/lxd", "/run/libvirt",
 )  # fmt: skip
+# An installer's notes are not for applications: what can be opened to be read can be locked (flock(2)).
+NOTES = "install"
 # Of a namespace's directory these are Stoa's: what an application could put there, Stoa would run or overwrite.
-STOAS = ("envs", "requirements", "install")
+STOAS = ("envs", "requirements", NOTES)
 OPEN_FILES, PROCESSES, SHARED_MEMORY = 8192, 512, 1 << 30
 GONE = "gone-"
 
@@ -118,7 +120,7 @@ class Confines:
             means=means,
             read=(*self._readable(spec, namespace), *links, *(way.end for way in given.read)),
             write=tuple(way.end for way in given.write),
-            hide=HIDDEN if means.uid else (*HIDDEN, *HIDDEN_FROM_ROOT),
+            hide=(*HIDDEN, *(() if means.uid else HIDDEN_FROM_ROOT), str(namespace / NOTES)),
             shared=walls.SHARED if means.mounts else tuple(self._shared()),
             private="" if bounds.temporary or not means.mounts else self._private(spec, account),
             home=str(namespace / "home"),
@@ -188,7 +190,7 @@ class Confines:
         for path in SYSTEM:
             yield from self.neighbours.cover(path)
         yield from (os.path.realpath(path) for path in LINKED if os.path.islink(path))
-        yield from (str(namespace / name) for name in STOAS)
+        yield from (str(namespace / name) for name in STOAS if name != NOTES)
         for opening in self._openings(spec):
             yield from opening.paths[:-1] if opening.naming.write else opening.paths
 

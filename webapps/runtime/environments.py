@@ -15,11 +15,13 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from . import envcheck, hostedfiles, installer, ownroot, removal, requirements, seclusion, walls
 from .sandboxes import CommandFailed, Sandbox, Say, remove
@@ -27,6 +29,9 @@ from .sandboxes import CommandFailed, Sandbox, Say, remove
 # How the directories of environments are named, and how long the note of an installation may be.
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 MOST_NOTED = 64 << 10
+# So long (seconds) a lock is waited for: without mounts an application can have it, and the keeper starts no second
+# installer of a namespace anyway.
+PATIENCE = 10.0
 
 
 class InstallFailed(Exception):
@@ -102,7 +107,7 @@ class Environment:
         """
         sandbox = sandbox or Sandbox()
         sandbox.own(self.notes, 0o750)
-        with self._alone(), self._room(sandbox, wanted) as (behind, temporary):
+        with self._locked("lock"), self._room(sandbox, wanted) as (behind, temporary):
             kept, target = self.directory / "requirements", self._next()
             files, gone = self._kept(live)
             try:
@@ -156,9 +161,11 @@ class Environment:
             remove(temporary)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with os.fdopen(hostedfiles.lockable(self.notes / "lock", self.directory), "r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    def _locked(self, name: str) -> Iterator[None]:
+        with os.fdopen(hostedfiles.lockable(self.notes / name, self.directory), "r+") as lock:
+            until = time.monotonic() + PATIENCE
+            while not _lock(lock) and time.monotonic() < until:
+                time.sleep(0.05)
             yield
 
     def _next(self) -> Path:
@@ -221,19 +228,15 @@ class Environment:
     def _is_running(self) -> bool:
         try:
             with os.fdopen(hostedfiles.opened(self.notes / "running", self.directory, os.O_RDWR), "r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+                return not _lock(lock)
         except OSError:
             return False
-        return False
 
     def install(self, label: str, wanted: Path | None, sandbox: Sandbox, live: Collection[str] | None = None) -> bool:
         """Build, each line to ``install/log`` as it comes, the end to ``install/json``; say if it went well."""
         self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
         started = now()
-        with os.fdopen(hostedfiles.lockable(self.notes / "running", self.directory), "r+") as running:
-            fcntl.flock(running, fcntl.LOCK_EX)
+        with self._locked("running"):
             with os.fdopen(hostedfiles.written(self.notes / "log", self.directory), "w", buffering=1) as log:
                 self._note(Installation("running", label, started))
                 end = self._tried(label, wanted, lambda line: print(line, file=log), started, sandbox, live)
@@ -263,6 +266,15 @@ class Environment:
         with os.fdopen(hostedfiles.written(fresh, self.directory), "w") as file:
             file.write(json.dumps(asdict(installation)))
         fresh.replace(self.notes / "json")
+
+
+def _lock(file: TextIO) -> bool:
+    """Say whether a file could be locked now; the lock goes with the file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def uv() -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import rotation, wire
+from . import removal, rotation, wire
 from .front_config import FrontSettings, Rendered, render
 from .front_routes import link_of
 from .nginx import CONFIG, FrontUnavailable, complaint, start_argv
@@ -66,6 +66,7 @@ class Front:
         # nginx's own files are its account's: the one that is named, else whoever owns their folder.
         self.owner = pwd.getpwnam(settings.user).pw_uid if settings.user else self.folder.stat().st_uid
         self.settings = self._completed(settings)
+        self._clear_away_others(self.folder / "tmp")
         self._wish: _Wish | None = None
         self._applied = Applied(0)
 
@@ -78,6 +79,16 @@ class Front:
             apps_listen=_resolved(settings.apps_listen),
             portal_listen=_resolved(settings.portal_listen),
         )
+
+    def _clear_away_others(self, kept: Path) -> None:
+        """Remove the bodies of an nginx that ran as another account: in its directories ours could keep none.
+
+        They are not given to ours, since what lies there that account has put there.
+        """
+        if os.geteuid() or not self.owner or not kept.is_dir():
+            return
+        if any(path.lstat().st_uid != self.owner for path in (kept, *kept.iterdir())):
+            removal.remove(kept)
 
     def argv(self) -> list[str]:
         """Return the master's command line: it is run in the run directory, NGINX names its sockets."""

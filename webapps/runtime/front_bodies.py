@@ -1,5 +1,7 @@
 """What the front's configuration says of large bodies: how many it keeps on its disk at once, in all and of one client.
 
+Of an answer it keeps as much as its client has not read yet, up to a bound; the rest waits in the application.
+
 nginx writes a body to its disk before it passes it on, so that who sends slowly keeps no thread of an application; its
 size is limited for each (``client_max_body_size``), and that of one in chunks is known at its end only. So they are
 counted (ngx_http_limit_conn_module): those in chunks, and those of a megabyte and more.
@@ -13,6 +15,8 @@ from .spec import Protocol, Route
 
 #: At least and at most so many at once; between them as many of the largest that is taken as fill half of the disk.
 FEWEST, MOST = 16, 128
+#: Of one answer at least and at most so much; between them so much that so many unread ones fill a quarter of the disk.
+LEAST, LARGEST, UNREAD = 4 << 20, 64 << 20, 1000
 #: What a page of Stoa's on the applications' origin takes in.
 OWN = "client_max_body_size 64k;"
 #: nginx's own 500 where it cannot keep a body.
@@ -23,6 +27,16 @@ def most(disk: int, routes: Iterable[Route]) -> int:
     """Return how many large bodies may be under way at once; ``disk`` is its size in bytes, 0 if not known."""
     largest = max((route.max_body for route in routes if route.protocol is Protocol.WSGI), default=0)
     return max(FEWEST, min(MOST, disk // 2 // max(1, largest))) if disk else MOST
+
+
+def answers(disk: int) -> Iterator[str]:
+    """Write how much of one answer is kept: nginx's own bound is a gigabyte, for each that a client does not read.
+
+    When it is reached nginx reads on as its client does, so the client still gets all of it: a worker that is fast is
+    held up as long as its client is slow, and no longer.
+    """
+    size = max(LEAST, min(LARGEST, disk // 4 // UNREAD)) if disk else LARGEST
+    yield f"proxy_max_temp_file_size {size >> 20}m;"
 
 
 def counted(epoch: int) -> Iterator[str]:

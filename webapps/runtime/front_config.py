@@ -177,6 +177,7 @@ def _http(settings: FrontSettings, defaults: Mapping[str, str]) -> Iterator[str]
     yield from credentials()
     yield from front_bodies.counted(settings.epoch)
     yield from front_bodies.full()
+    yield from front_bodies.answers(settings.disk)
     # Unused, but made at the start, by default where only root may.
     for module in ("fastcgi", "uwsgi", "scgi"):
         if f"http_{module}" not in settings.binary.without:

@@ -84,8 +84,16 @@ class FrontKeeper:
 
     def _look_at_workers(self) -> bool:
         """Say whether a worker of nginx was killed since the last look; one that a reload has replaced has left."""
-        before, self._workers = self._workers, processes.titled(self.keeper.children().get(NAME, 0), WORKER)
+        master = self.keeper.children().get(NAME, 0)
+        before, self._workers = self._workers, processes.titled(master, WORKER)
+        if not before and _is_alone(master):
+            self._replace(self.keeper)
         return bool(before - self._workers)
+
+    def _replace(self, keeper: KeeperLink) -> None:
+        """End a master that has no workers any more: where it could not have one it never tries again."""
+        self.loop.call(lambda: self.events.say("nginx runs without workers, and is started anew", "error"))
+        keeper.signal(NAME, signal.SIGKILL)
 
     def _look_at_tls(self, tls: TlsFiles, front: Front) -> bool:
         """Say what is wrong with a certificate; say whether another one is to be served with."""
@@ -130,6 +138,8 @@ class FrontKeeper:
         running = self.own_keeper.children().get(NAME)
         applied = self._front.apply(routes, defaults, running=bool(running))
         if applied.error:
+            if running and _is_alone(running):
+                self._replace(self.own_keeper)
             return applied
         if self._tls:
             self._tls.forget_others()
@@ -217,6 +227,11 @@ class FrontKeeper:
         apps, portal = self.serving.origins
         self.keeper.ready(f"Stoa is ready\n  portal        {portal}/portal/\n  applications  {apps}/")
         self.events.say("ready")
+
+
+def _is_alone(master: int) -> bool:
+    """Say whether a master of nginx has no worker that takes requests, where the kernel tells of children (proc(5))."""
+    return os.path.exists(f"/proc/{master}/task/{master}/children") and not processes.titled(master, WORKER)
 
 
 def _answers(address: tuple[str, int], scheme: str) -> bool:

@@ -224,6 +224,7 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     if os.getpgrp() != os.getpid():  # In a PID namespace it leads its group already.
         os.setsid()
     seclusion.disclose()
+    seclusion.own_keys()
     _reset_signals()
     _redirect(fds["out"], fds["err"])
     os.umask(0o027)

@@ -350,6 +350,7 @@ def _become_subreaper() -> None:
 def main() -> int:
     """Hold the sockets that were inherited, and serve."""
     seclusion.seclude()
+    seclusion.own_keys()
     config = json.loads(Path(sys.argv[1]).read_text())
     listeners = {name: int(fd) for name, _, fd in (word.rpartition("=") for word in sys.argv[3:])}
     for fd in [int(sys.argv[2]), *listeners.values()]:

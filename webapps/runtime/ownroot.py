@@ -24,9 +24,11 @@ LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd
 def leave_the_machines(*, pids: bool = False) -> None:
     """Have a mount namespace, and with ``pids`` our children a PID namespace; who is not root has a user namespace too.
 
-    In that we are who we were. Raises OSError.
+    In that we are who we were. Memory, queues and semaphores of System V are no files: they have a namespace as well,
+    where the kernel has that. Raises OSError.
     """
-    namespaces = kernel.CLONE_NEWNS | (kernel.CLONE_NEWPID if pids else 0)
+    own = kernel.CLONE_NEWIPC if os.path.exists("/proc/self/ns/ipc") else 0
+    namespaces = kernel.CLONE_NEWNS | own | (kernel.CLONE_NEWPID if pids else 0)
     if os.geteuid():
         _enter_user_namespace(namespaces)
     else:

@@ -45,19 +45,24 @@ def started_at(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def memory(pid: int, enough: int = 0) -> int:
+def memory(pid: int) -> int:
     """Return the bytes that a process takes: its share of what it has in common with others (PSS) counted in.
 
-    Up to ``enough`` the resident size, which costs less to ask and is never smaller, is good enough. 0: it has gone.
+    That can take long (``memory``). 0: it has gone.
     """
     try:
-        resident = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGESIZE")
-        if resident <= enough:
-            return resident
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0
-    return next((int(line.split()[1]) << 10 for line in rollup.splitlines() if line.startswith("Pss:")), resident)
+    return next((int(line.split()[1]) << 10 for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+
+
+def resident(pid: int) -> int:
+    """Return the bytes that a process has in memory, which is never less than it takes; 0 where it has gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except OSError:
+        return 0
 
 
 def cpu_seconds(pid: int) -> float:

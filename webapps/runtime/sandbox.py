@@ -76,6 +76,7 @@ def _be_first(
     try:
         agent.close()
         os.setsid()
+        seclusion.own_keys()
         with open(os.devnull) as nothing:
             os.dup2(nothing.fileno(), 0)
         if wished:

@@ -30,6 +30,12 @@ def disclose() -> None:
     _be_dumpable(1)
 
 
+def own_keys() -> None:
+    """Have none of the keys that whoever started us has in his session, nor others of ours (keyrings(7))."""
+    if kernel is not None:
+        kernel.leave_session_keyring()
+
+
 def is_secluded() -> bool:
     """Say whether we keep to ourselves."""
     return kernel is not None and kernel.prctl(kernel.PR_GET_DUMPABLE) != 1

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+CLONE_NEWIPC = 0x08000000
 MS_BIND, MS_REC, MS_PRIVATE, MS_REMOUNT = 4096, 16384, 1 << 18, 32
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY = 2, 4, 8, 1
 MNT_DETACH = 2
@@ -33,6 +34,11 @@ PIVOT_ROOT = {
     "x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "i686": 217, "armv7l": 218, "ppc64le": 203,
     "s390x": 217,
 }  # fmt: skip
+KEYCTL = {
+    "x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "i686": 288, "armv7l": 311, "ppc64le": 271,
+    "s390x": 280,
+}  # fmt: skip
+KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -113,6 +119,12 @@ def pivot_root(new: str, old: str) -> None:
     if number is None:
         raise OSError(f"pivot_root is not known for {os.uname().machine}")
     _syscall("pivot_root", number, os.fsencode(new), os.fsencode(old))
+
+
+def leave_session_keyring() -> None:
+    """Have a session keyring of our own that is empty (session-keyring(7)), unless the kernel has none to give."""
+    if number := KEYCTL.get(os.uname().machine):
+        _libc.syscall(ctypes.c_long(number), ctypes.c_long(KEYCTL_JOIN_SESSION_KEYRING), None)
 
 
 def prctl(option: int, *arguments: int) -> int:
