@@ -52,13 +52,21 @@ def steady_load(stoa: Stoa, failures: list[str]) -> Iterator[list[int]]:
             client.join(within(30))
 
 
+def group(pid: int) -> int:
+    """Return a process's group, 0 where it has ended meanwhile: what builds a worker's root does so soon."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
 def everybody(stoa: Stoa, names: Iterable[str] = NAMES) -> dict[str, object]:
     """Return every process by what it is; what is not there just now is left out."""
     found: dict[str, object] = dict(stoa.children())
     for name in names:
         found[name] = stoa.fact(name).get("pids") or None
     master = found.get("front")
-    workers = [pid for pid in processes.marked(stoa.run_dir) if os.getpgid(pid) == master and pid != master]
+    workers = [pid for pid in processes.marked(stoa.run_dir) if group(pid) == master and pid != master]
     found["nginx workers"] = sorted(workers)
     return {name: value for name, value in found.items() if value}
 

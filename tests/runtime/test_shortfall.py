@@ -67,6 +67,14 @@ def test_a_filter_with_a_listener_is_one_where_the_kernel_has_it() -> None:
     assert shortfall(dataclasses.replace(refused, why_no_listens=f"seccomp: {NOT_BUILT}"), MODERN) == []
 
 
+def test_refused_namespaces_within_namespaces_are_one_where_it_is_known_that_the_kernel_has_them() -> None:
+    without = dataclasses.replace(WHOLE, pids=True, why_no_nests=REFUSED)
+
+    assert shortfall(without, MODERN) == [f"namespaces within namespaces are refused ({REFUSED})"]
+    assert shortfall(dataclasses.replace(without, kernel=(6, 12)), MODERN) == []
+    assert shortfall(dataclasses.replace(without, pids=False), MODERN) == []
+
+
 def test_a_python_without_ctypes_is_one() -> None:
     assert shortfall(Means(kernel=(6, 1), rights=False), MODERN) == ["Stoa’s Python has no ctypes, which walls need"]
 

@@ -82,6 +82,16 @@ def test_ports_need_who_decides_on_listening() -> None:
     assert words_of(name, Means(landlock=3, listens=True)) == "seccomp"
 
 
+def test_packages_of_an_environment_need_namespaces_within_namespaces() -> None:
+    name, means = "Packages of an environment", Means(mounts=True, pids=True, kernel=(6, 18), uid=1000)
+    within = dataclasses.replace(means, nests=True)
+
+    assert name in held(within)
+    assert words_of(name, within) == "user and mount namespace and PID namespace around the zygote"
+    assert "as root it keeps the right to mount" in words_of(name, dataclasses.replace(within, uid=0))
+    assert name not in held(dataclasses.replace(means, why_no_nests="open_tree: Function not implemented"))
+
+
 def test_the_kernel_never_counts_for_root() -> None:
     assert "Number of processes" not in held(Means(mounts=True, landlock=7, kernel=(6, 18), uid=0))
 

@@ -16,6 +16,7 @@ When the relay or the zygote is killed, so is the other, and the workers serve o
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import selectors
@@ -203,6 +204,7 @@ def main() -> int:
             sock.close()
         nestfirst.be_first(asked, link, spoken, own, become_zygote)
 
+    gc.freeze()  # What is shared with the first process stays so.
     first = nestfirst.begin(be_first)
     for sock in (asked, spoken):
         sock.close()

@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import firstprocess, ownroot, owntree, seclusion, walls, wire
+from . import firstprocess, ownroot, owntree, seclusion, spare, walls, wire
+from . import syscalls as kernel
 
 ROOT = "root"
 #: How long (seconds) the zygote may leave what it is asked unread: it runs other people's code.
@@ -44,20 +45,21 @@ def begin(be_first: Callable[[], NoReturn]) -> int:
 
 
 def _go_between(sock: socket.socket, be_first: Callable[[], NoReturn]) -> NoReturn:
-    """Leave what is the machine's, have a child begin the namespace, and end when it knows its number outside."""
+    """Leave what is the machine's, have a child begin the namespace, tell it its number outside, and end."""
     try:
         os.setsid()
         ownroot.leave_the_machines(pids=True)
         reading, writing = os.pipe()
         first = os.fork()
         if first == 0:
-            sock.close()
             os.close(writing)
-            _settle(os.read(reading, 32))
+            number = os.read(reading, 32)
             os.close(reading)
+            _settle(number)
+            sock.send(number)
+            sock.close()
             be_first()
         os.write(writing, b"%d" % first)
-        sock.send(b"%d" % first)
     except OSError as error:
         with suppress(OSError):
             sock.send(str(error).encode())
@@ -82,6 +84,7 @@ class First:
     def __init__(self, requests: socket.socket, link: socket.socket, zygote: int, own: Sequence[str]) -> None:
         self.requests, self.link, self.zygote, self.own = requests, link, zygote, own
         link.settimeout(PATIENCE)
+        self.spare = spare.Spare(self._let_go, self._build)
         self.selector = selectors.DefaultSelector()
 
     def serve(self) -> NoReturn:
@@ -90,8 +93,9 @@ class First:
         self.selector.register(reading, selectors.EVENT_READ, lambda: os.read(reading, 512))
         self.selector.register(self.requests, selectors.EVENT_READ, self._answer)
         while self._somebody_is_left():
-            for key, _events in self.selector.select():
+            for key, _events in self.selector.select(self.spare.pause()):
                 key.data()
+            self.spare.look()
         os._exit(0)
 
     def _catch_ends(self) -> int:
@@ -131,20 +135,28 @@ class First:
             wire.close_all(fds)
 
     def _root_of(self, request: dict[str, Any]) -> int:
-        """Have a root built for a worker; return what the worker receives it by."""
-        wished = walls.Confinement.from_json(request["environment"][walls.KEY])
+        """Have a child build a root for a worker; return what the worker receives it by."""
         ours, theirs = socket.socketpair()
         with ours:
-            if os.fork() == 0:
-                self._build(wished, ours, theirs)
+            _child, asked = self.spare.ask({walls.KEY: request["environment"][walls.KEY]}, [ours.fileno()])
+        asked.close()
         return theirs.detach()
 
-    def _build(self, wished: walls.Confinement, ours: socket.socket, theirs: socket.socket) -> NoReturn:
+    def _let_go(self) -> None:
+        """Close, in that child, what is ours alone, and let it have a mount namespace already."""
+        signal.set_wakeup_fd(-1)
+        self.spare.forget()
+        self.selector.close()
+        for sock in (self.requests, self.link):
+            sock.close()
+        kernel.unshare(kernel.CLONE_NEWNS)
+
+    def _build(self, request: dict[str, Any], fds: list[int], _asked: socket.socket) -> NoReturn:
         try:
-            for sock in (theirs, self.requests, self.link):
-                sock.close()
+            wished = walls.Confinement.from_json(request[walls.KEY])
             reached = ownroot.in_order((*wished.read, *self.own), wished.write)
-            owntree.hand_over(ours, reached, hide=wished.hide, temporary=wished.private, size=wished.temporary)
+            with socket.socket(fileno=fds[0]) as link:
+                owntree.hand_over(link, reached, hide=wished.hide, temporary=wished.private, size=wished.temporary)
         finally:
             os._exit(0)
 
@@ -152,6 +164,7 @@ class First:
         """End it, when nobody speaks to us or it does not listen to us."""
         self.selector.unregister(self.requests)
         self.requests.close()
+        self.spare.end()
         self.link.close()
         if self.zygote:
             with suppress(ProcessLookupError):

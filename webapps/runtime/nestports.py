@@ -22,6 +22,7 @@ class Ports:
     def __init__(self, selector: selectors.DefaultSelector) -> None:
         self.selector = selector
         self.links: dict[str, socket.socket] = {}
+        self.expected: dict[str, Of] = {}
         self.spaces: dict[str, int] = {}
         self.by_space: dict[int, Of] = {}
 
@@ -30,17 +31,19 @@ class Ports:
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.links[key] = ours
-        self.selector.register(ours, selectors.EVENT_READ, lambda _sock: self._known(key, ports))
+        self.selector.register(ours, selectors.EVENT_READ, lambda _sock: self._known(key))
+        self.expected[key] = ports
         return theirs.detach()
 
-    def _known(self, key: str, ports: Of) -> None:
+    def _known(self, key: str) -> None:
         """Note the namespace of who sends, as the kernel names him (unix(7), SCM_CREDENTIALS)."""
         sock = self.links[key]
         try:
-            said, ancillary, _flags, _address = sock.recvmsg(1, socket.CMSG_SPACE(CREDENTIALS.size))
+            said, ancillary, *_rest = sock.recvmsg(1, socket.CMSG_SPACE(CREDENTIALS.size), socket.MSG_DONTWAIT)
             if said:
-                self._note(key, CREDENTIALS.unpack(ancillary[0][2])[0], ports)
-                sock.send(b"+")
+                self._note(key, CREDENTIALS.unpack(ancillary[0][2])[0], self.expected[key])
+        except BlockingIOError:
+            return  # It has not said so yet.
         except (OSError, IndexError, struct.error):
             pass  # It has ended.
         self._close(key)
@@ -51,11 +54,15 @@ class Ports:
             self.spaces[key], self.by_space[space] = space, ports
 
     def of(self, process: int) -> Of:
-        """Return the ports at which a process may listen."""
+        """Return the ports at which a process may listen; what a worker has said before it asks is heard before."""
         try:
-            return self.by_space.get(_space(process), ())
+            space = _space(process)
         except OSError:
             return ()  # It has ended.
+        if space not in self.by_space:
+            for key in list(self.links):
+                self._known(key)
+        return self.by_space.get(space, ())
 
     def forget(self, key: str) -> None:
         """Forget a worker that has ended: another namespace may get its number."""
@@ -63,6 +70,7 @@ class Ports:
         self.by_space.pop(self.spaces.pop(key, 0), None)
 
     def _close(self, key: str) -> None:
+        self.expected.pop(key, None)
         if sock := self.links.pop(key, None):
             self.selector.unregister(sock)
             sock.close()

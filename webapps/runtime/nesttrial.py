@@ -10,6 +10,7 @@ import socket
 from typing import NoReturn
 
 from . import nestfirst, nestwalls, ownpids, ownroot, owntree, seccomp_agent, walls
+from . import syscalls as kernel
 
 
 def begin(wished: walls.Confinement, link: int, writing: int) -> None:
@@ -23,7 +24,7 @@ def _be_first(wished: walls.Confinement, link: int, writing: int) -> None:
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         theirs.close()
-        walls.say_how(writing, lambda: owntree.hand_over(ours, ownroot.in_order(_read(wished), ()), hide=wished.hide))
+        walls.say_how(writing, lambda: _build(wished, ours))
     ours.close()
     if os.fork() == 0:
         walls.say_how(writing, lambda: _be_zygote(wished, link, theirs.detach(), writing))
@@ -33,8 +34,9 @@ def _be_first(wished: walls.Confinement, link: int, writing: int) -> None:
     _bury_all()
 
 
-def _read(wished: walls.Confinement) -> tuple[str, ...]:
-    return (*wished.read, *ownroot.of_python())
+def _build(wished: walls.Confinement, link: socket.socket) -> None:
+    kernel.unshare(kernel.CLONE_NEWNS)
+    owntree.hand_over(link, ownroot.in_order((*wished.read, *ownroot.of_python()), ()), hide=wished.hide)
 
 
 def _be_zygote(wished: walls.Confinement, link: int, root: int, writing: int) -> None:

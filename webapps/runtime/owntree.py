@@ -24,10 +24,9 @@ PROC = ("/proc", True)
 def hand_over(link: socket.socket, reached: Iterable[tuple[str, bool]], **more: Any) -> None:
     """Build a root (``ownroot.enter``) and send it, or the words why that cannot be. We have no other root afterwards.
 
-    Needs user and mount namespace of our own, and ``/proc`` of our own PID namespace.
+    Needs a mount namespace of our own, and ``/proc`` of our own PID namespace.
     """
     try:
-        kernel.unshare(kernel.CLONE_NEWNS)
         ownroot.enter((*reached, PROC), **more)
         _lock()
         socket.send_fds(link, [HERE], [kernel.open_tree("/")])

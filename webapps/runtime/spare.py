@@ -56,6 +56,11 @@ class Spare:
             self.child[1].close()
             self.child, self.due = None, time.monotonic() + QUIET
 
+    def end(self) -> None:
+        """End the one that there is, and make none any more."""
+        self.forget()
+        self.child, self.due = None, 0.0
+
     def forget(self) -> None:
         """Close, in another child, what it is spoken to by."""
         if self.child:
