@@ -315,6 +315,7 @@ def test_install_shows_each_line_and_its_end(supervisor, home, wants, tmp_path):
         "label": "/csp/notes",
         "namespace": "USER",
         "requirements": str(tmp_path / "requirements.txt"),
+        "labels": ["/csp/notes"],
     }
 
 

@@ -304,6 +304,7 @@ def test_it_has_the_requirements_installed(
     assert "There is no <code>" in text(administrator.get(address))
     assert "There is no " in said(administrator.post(address))
     (directory / "requirements.txt").write_text("Flask\n")
+    WebApp.objects.create(name="/off", namespace=webapp.namespace, enabled=False)
     administrator.post(address)
     assert supervisor.asked[-1] == {
         "do": "install",
@@ -311,6 +312,7 @@ def test_it_has_the_requirements_installed(
         "label": "/csp/notes",
         "namespace": "USER",
         "requirements": str(directory / "requirements.txt"),
+        "labels": ["/csp/notes", "/off"],
     }
     supervisor.install_answer = {"error": "an installation is under way"}
     assert "under way" in said(administrator.post(address))

@@ -27,7 +27,10 @@ def without_ssl_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def named(webapp: WebApp, supervisor: FakeSupervisor, tmp_path: Path) -> WebApp:
     """An application whose namespace opens two places, and whose own variables ask for two more."""
-    webapp.namespace.limits = {"reach": ["/srv/data"]}
+    for name in ("google.json", "ca.pem"):
+        (tmp_path / name).touch()
+    (tmp_path / "data").mkdir()
+    webapp.namespace.limits = {"reach": [f"{tmp_path}/data"]}
     webapp.namespace.environment = _environment(GOOGLE_APPLICATION_CREDENTIALS=f"{tmp_path}/google.json")
     webapp.namespace.save()
     webapp.environment = _environment(SSL_CERT_FILE=f"{tmp_path}/ca.pem")
@@ -46,7 +49,8 @@ def page(client: Client, webapp: WebApp) -> str:
 def test_it_says_what_is_opened_by_what_and_what_is_not(administrator: Client, named: WebApp, tmp_path: Path) -> None:
     shown = page(administrator, named)
 
-    assert "<dt>reach of the namespace’s limits</dt> <dd><code>/srv/data</code>: Read and written</dd>" in shown
+    data = f"<code>{tmp_path}/data</code> and all in it: Read and written"
+    assert f"<dt>reach of the namespace’s limits</dt> <dd>{data}</dd>" in shown
     google = f"<dd><code>{tmp_path}/google.json</code>: Read</dd>"
     assert f"<dt>GOOGLE_APPLICATION_CREDENTIALS of the namespace</dt> {google}" in shown
     assert (
@@ -54,6 +58,24 @@ def test_it_says_what_is_opened_by_what_and_what_is_not(administrator: Client, n
         in shown
     )
     assert f"or name it in its limits: reach: {tmp_path}/ca.pem" in shown
+
+
+def test_it_says_that_a_database_opens_the_directory_of_its_file(
+    administrator: Client, named: WebApp, tmp_path: Path
+) -> None:
+    named.namespace.environment = _environment(DATABASE_URL=f"sqlite:///{tmp_path}/data/db.sqlite3")
+    named.namespace.save()
+    data = f"<dd><code>{tmp_path}/data</code> and all in it: Read and written</dd>"
+    assert f"<dt>DATABASE_URL of the namespace</dt> {data}" in page(administrator, named)
+
+
+def test_it_says_what_is_not_there_and_what_to_do_when_it_is(
+    administrator: Client, named: WebApp, tmp_path: Path
+) -> None:
+    (tmp_path / "data").rmdir()
+    shown = page(administrator, named)
+    assert f"<code>{tmp_path}/data</code>: <strong>It is not there</strong>. When it is, press Reload" in shown
+    assert f"<code>{tmp_path}/google.json</code>: Read</dd>" in shown
 
 
 def test_it_says_so_to_an_editor_and_to_nobody_who_may_only_look(

@@ -24,14 +24,18 @@ def nudge() -> None:
     _ask({"do": "nudge"}, 1.0)
 
 
-def install(*, pk: int, label: str, namespace: str, requirements: str) -> str:
-    """Have a requirements file installed into the namespace; return "" or why that cannot be done."""
+def install(*, pk: int, label: str, namespace: str, requirements: str, labels: list[str]) -> str:
+    """Have a requirements file installed into the namespace; return "" or why that cannot be done.
+
+    ``labels`` are those of all its applications, the disabled too: what others asked for is left out from now on.
+    """
     request = {
         "do": "install",
         "id": pk,
         "label": label,
         "namespace": namespace,
         "requirements": requirements,
+        "labels": labels,
     }
     answer = _ask(request, 5.0)
     if answer is None:

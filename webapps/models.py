@@ -79,6 +79,11 @@ class Namespace(models.Model):
         return str(settings.STOA_HOME / "namespaces" / self.name)
 
     @property
+    def labels(self) -> list[str]:
+        """The labels of all its applications."""
+        return [webapp.label for webapp in self.webapps.all()]
+
+    @property
     def effective_database_url(self) -> str:
         """The database URL that applications get."""
         return self.database_url or f"sqlite:///{self.directory}/db.sqlite3"

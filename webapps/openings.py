@@ -20,13 +20,18 @@ HIDDEN = "…"
 
 @dataclass(frozen=True)
 class Shown:
-    """One line: who names what. ``why_not`` it is not opened, "" where it is; ``path`` is "" where it is a secret."""
+    """One line: who names what. ``why_not`` it is not opened, "" where it is; ``path`` is "" where it is a secret.
+
+    ``whole`` where a directory is opened with all in it, ``there`` where there is anything to open.
+    """
 
     setting: str
     path: str
     write: bool
     why_not: str = ""
     remedy: str = ""
+    whole: bool = False
+    there: bool = True
 
 
 def of(webapp: WebApp, allowed: int) -> list[Shown]:
@@ -47,11 +52,30 @@ def _shown(opening: Opening, webapp: WebApp) -> Shown:
     naming, secret = opening.naming, _is_secret(opening, webapp)
     return Shown(
         f"{naming.setting} of {naming.source.value}",
-        "" if secret else naming.path,
+        "" if secret else _path(opening),
         naming.write,
         opening.why_not,
         opening.remedy.replace(naming.steps[-1], HIDDEN) if secret else opening.remedy,
+        whole=naming.of_a_file or os.path.isdir(naming.steps[-1]),
+        there=_is_there(naming.steps[-1]),
     )
+
+
+def _is_there(path: str) -> bool:
+    """Say whether anything is at a path; where the portal may not look, it has no word against it."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _path(opening: Opening) -> str:
+    """Return what is opened, which for a database is the directory of its file; or what is named and is not opened."""
+    naming = opening.naming
+    return naming.steps[-1] if naming.of_a_file and not opening.why_not else naming.path
 
 
 def _is_secret(opening: Opening, webapp: WebApp) -> bool:

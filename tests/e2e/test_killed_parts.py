@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounts import need
 from tests.e2e.test_lifecycle import hello
 from tests.serving import CHECKOUT, Stoa
 from tests.waiting import wait_for
@@ -75,6 +76,26 @@ def test_the_workers_of_a_zygote_that_is_killed_serve_on(stoa: Stoa) -> None:
     assert stoa.status()["/killed/zygote"]["pids"] == before
     stoa.command("webapp", "reload", "/killed/zygote")
     assert stoa.status()["/killed/zygote"]["generation"] == 2
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_workers_serve_on_without_what_stands_between_them_and_the_supervisor(stoa: Stoa, depth: int) -> None:
+    need(stoa, "Packages of an environment")
+    name = f"/killed/nest{depth}"
+    stoa.create(name, stoa.write(name[1:], hello()))
+    stoa.eventually(f"{name}/")
+    before, relays = stoa.status()[name]["pids"], _zygotes(stoa).values()
+    ends = [[relay, processes.below(processes.below(relay)[0])[0]][depth] for relay in relays]  # The relay, the zygote.
+
+    for pid in ends:
+        os.kill(pid, signal.SIGKILL)
+
+    wait_for(lambda: not any(map(processes.started_at, relays)), 10)
+    assert all(stoa.get(f"{name}/").status == 200 for _ in range(50))
+    assert stoa.status()[name]["pids"] == before
+    stoa.command("webapp", "reload", name)
+    assert stoa.status()[name]["generation"] == 2
+    wait_for(lambda: not any(map(processes.started_at, before)), 10)
 
 
 def test_a_supervisor_of_newer_code_has_zygotes_of_its_own(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -107,7 +110,19 @@ def test_it_signals_nobody_else(walled: Stoa) -> None:
     need(walled, "Signals to other processes")
     others = [*walled.children().values(), *walled.status()["/neighbour"]["pids"]]
     for pid in others:
-        assert met(walled, "kill", pid)
+        assert met(walled, "kill", pid) or pid in numbers_of_its_own(walled)
+
+
+def numbers_of_its_own(stoa: Stoa) -> set[int]:
+    """Return the numbers that processes have in the worker's PID namespace; another's may be one of them by chance."""
+    inside, found = os.readlink(f"/proc/{stoa.fact('/escape')['pids'][0]}/ns/pid"), set[int]()
+    if inside == os.readlink("/proc/self/ns/pid"):
+        return found
+    for status in Path("/proc").glob("[0-9]*/task/[0-9]*/status"):
+        with suppress(OSError):
+            if os.readlink(status.with_name("ns") / "pid") == inside:
+                found |= {int(line.split()[-1]) for line in status.read_text().splitlines() if line.startswith("NSpid")}
+    return found
 
 
 def test_a_temporary_directory_that_fills_up_is_its_own(walled: Stoa) -> None:

@@ -155,7 +155,7 @@ def test_a_thing_as_requirements_holds_up_nobody(stoa: Stoa, administrator: Admi
     assert re.search(r"requirements\.txt (is a|cannot be read)", page.text), page.text
     assert "Install into USER" not in page.text
     path = str(stoa.home / "csp" / "files-bad" / "requirements.txt")
-    asked = {"do": "install", "label": "/x", "namespace": "USER", "requirements": path}
+    asked = {"do": "install", "label": "/x", "namespace": "USER", "requirements": path, "labels": []}
     assert "error" in control.ask(stoa.run_dir, asked)
     assert stoa.get("/files-good/").text == "here"
 

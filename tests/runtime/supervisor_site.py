@@ -25,11 +25,13 @@ class QuietKeeper(keeperlink.KeeperLink):
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.requests: list[dict[str, Any]] = []
 
     def _send(self, request: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         json.dumps(request).encode()
         if request["do"] == "start":
             self.started.append(request["name"])
+            self.requests.append(dict(request))
 
     def _pids(self, request: Mapping[str, Any]) -> dict[str, int]:
         self._send(request)

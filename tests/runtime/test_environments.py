@@ -1,50 +1,101 @@
-"""What an application can lock holds up no installation."""
+"""What a namespace's environment is made of: what its applications asked for that are there."""
 
 from __future__ import annotations
 
-import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from webapps.runtime import environments
-from webapps.runtime.environments import Environment, Installation
+from tests.runtime.supervisor_site import QuietKeeper, Site
+from webapps.runtime.environments import Environment, InstallFailed
 from webapps.runtime.sandboxes import Sandbox
 
 
+class Recorded(Environment):
+    """An environment that is made of nothing, and remembers of which files."""
+
+    made: list[str]
+    broken = False
+
+    def _make(self, target: Path, files: list[Path], *_rest: object) -> None:
+        self.made = sorted(path.name for path in files)
+        if self.broken:
+            raise OSError("no room")
+        target.mkdir()
+
+
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    monkeypatch.setattr(environments, "PATIENCE", 0.2)
-    made = Environment(tmp_path / "NS")
-    monkeypatch.setattr(made, "_make", lambda target, *_rest: target.mkdir())
-    made.notes.mkdir(parents=True)
-    return made
+def environment(tmp_path: Path) -> Recorded:
+    found = Recorded(tmp_path / "namespaces" / "USER")
+    kept = found.directory / "requirements"
+    kept.mkdir(parents=True)
+    for name in ("gone.txt", "off.txt", "new.txt"):
+        (kept / name).write_text("flask\n")
+    (tmp_path / "requirements.txt").write_text("django\n")
+    return found
 
 
-@pytest.mark.parametrize("name", ["lock", "running"])
-def test_a_lock_that_an_application_holds_is_waited_for_in_vain_and_then_left(
-    environment: Environment, name: str
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    made = Site(tmp_path, monkeypatch)
+    yield made
+    made.close()
+
+
+def kept(environment: Environment) -> list[str]:
+    return sorted(path.name for path in (environment.directory / "requirements").iterdir())
+
+
+def build(environment: Environment, wanted: Path | None, live: list[str] | None) -> str:
+    said: list[str] = []
+    environment.notes.mkdir(exist_ok=True)
+    environment.build("/new", wanted, said.append, Sandbox(), live)
+    return "\n".join(said)
+
+
+def test_the_requirements_of_an_application_that_is_gone_are_left_out_and_removed(
+    environment: Recorded, tmp_path: Path
 ) -> None:
-    (environment.notes / name).touch()
-    with (environment.notes / name).open() as read_only:
-        fcntl.flock(read_only, fcntl.LOCK_EX)
-        assert environment.install("/a", None, Sandbox())
+    said = build(environment, tmp_path / "requirements.txt", ["off.txt"])
 
-    found = environment.installation()
-    assert found and found.state == "done"
+    assert environment.made == kept(environment) == ["new.txt", "off.txt"]
+    assert "Left out: gone.txt" in said and "off.txt" not in said
 
 
-def test_an_installation_that_goes_on_is_told_from_one_that_was_interrupted(
-    environment: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def made(*_any: object) -> None:
-        seen.append(environment.installation())
+def test_they_stay_where_the_new_environment_could_not_be_made(environment: Recorded, tmp_path: Path) -> None:
+    environment.broken = True
+    with pytest.raises(InstallFailed):
+        build(environment, tmp_path / "requirements.txt", ["off.txt"])
 
-    seen: list[Installation | None] = []
-    monkeypatch.setattr(environment, "_make", made)
-    monkeypatch.setattr(environment, "_switch", made)
-    environment.install("/a", None, Sandbox())
-    environment._note(Installation("running", "/a", "then"))
-    seen.append(environment.installation())
+    assert kept(environment) == ["gone.txt", "new.txt", "off.txt"]
 
-    assert [installation and installation.state for installation in seen] == ["running", "running", "failed"]
+
+def test_all_are_kept_where_nobody_says_who_is_there(environment: Recorded) -> None:
+    build(environment, None, None)
+
+    assert environment.made == kept(environment) == ["gone.txt", "new.txt", "off.txt"]
+
+
+def test_nothing_is_removed_through_a_link(environment: Recorded, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (environment.directory / "requirements").rename(elsewhere)
+    (environment.directory / "requirements").symlink_to(elsewhere)
+    build(environment, None, [])
+
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["gone.txt", "new.txt", "off.txt"]
+
+
+def test_the_installer_is_told_whose_requirements_are_kept(site: Site) -> None:
+    directory = site.home / "namespaces" / "GOOD"
+    (directory / "requirements").mkdir()
+    for name in ("gone.txt", "off.txt"):
+        (directory / "requirements" / name).touch()
+    wanted = site.home / "csp" / "good" / "requirements.txt"
+    wanted.touch()
+    keeper = site.supervisor.keeper
+    assert isinstance(keeper, QuietKeeper)
+    request = {"do": "install", "namespace": "GOOD", "label": "/good", "requirements": str(wanted)}
+
+    assert site.supervisor._answered({**request, "labels": ["/good", "/off"]}) == {"ok": True}
+    assert keeper.requests[-1]["argv"][-4:] == [str(directory), "/good", str(wanted), "off.txt"]

@@ -95,3 +95,32 @@ def test_another_accounts_processes_are_not_ours_whatever_they_say(start: Start,
     start(SECLUDED, *MARK, uid=ordinary() - 1)
 
     assert found(python) == set()
+
+
+def test_a_process_is_below_whoever_started_it_and_below_no_other() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as one, subprocess.Popen(["sleep", "1000"]) as other:
+        assert processes.is_below(one.pid, os.getpid())
+        assert processes.is_below(one.pid, one.pid)
+        assert not processes.is_below(one.pid, other.pid)
+        assert not processes.is_below(os.getpid(), one.pid)
+        one.kill()
+        other.kill()
+
+
+def test_one_that_has_gone_is_below_nobody() -> None:
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    assert not processes.is_below(gone.pid, os.getpid())
+    assert processes.born_at(gone.pid) == 0
+
+
+def test_who_leaves_while_it_is_asked_leaves_his_children_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats: list[tuple[int, list[bytes]]] = [(7, [b"S", b"6"]), (6, []), (7, [b"S", b"5"])]
+
+    def stat(pid: int) -> list[bytes]:
+        asked, said = stats.pop(0)
+        assert asked == pid
+        return said
+
+    monkeypatch.setattr(processes, "_stat", stat)
+    assert processes.is_below(7, 5)

@@ -22,7 +22,7 @@ from tests.accounts import ACCOUNT, no_account, python_of_account
 from tests.patience import within
 from tests.runtime.worker_site import APPS, CHECKOUT, Client
 from tests.waiting import wait_for
-from webapps.runtime import confines, gauge, processes, reach, walls, wire
+from webapps.runtime import confines, gauge, processes, reach, walls, wire, zygotes
 from webapps.runtime.spec import AppSpec, Limits, Protocol
 
 READABLE = 0o755
@@ -166,13 +166,8 @@ class ZygoteSite:
         listener.listen(16)
         ready, out = os.pipe(), os.open(home / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         fds = [listener.detach(), ready[1], out, os.dup(out), gauge.make()]
-        request = {
-            "do": "fork",
-            "key": str(number),
-            "spec": spec.to_dict(),
-            "environment": {walls.KEY: wished.to_json()},
-        }
-        wire.send(self.sock, request, fds)
+        zygote = zygotes.Zygote("", (self.python, ""), self.sock, 0)
+        zygote.fork(str(number), spec.to_dict(), {walls.KEY: wished.to_json()}, "", fds)
         wire.close_all(fds)
         worker = Forked(str(number), 0, home / "s", ready[0])
         self.forked.append(worker)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import ownroot, removal, seclusion, wallreport, walls
+from . import nestreach, ownroot, removal, seclusion, wallreport, walls
 from .areas import Areas, within
 from .cgroups import Delegated
 from .grants import KNOWN_FOR, Grants
@@ -131,6 +131,30 @@ class Confines:
             nice=bounds.nice,
             ports=bounds.ports,
         )
+
+    def nest(self, python: str, user: str) -> nestreach.Nest | None:
+        """Say what the zygote of an interpreter and an account may reach, None where no wall can be around it."""
+        account = pwd.getpwnam(user) if user else self._account_of_most()
+        if not self.on or not self.machine.means(account).nests:
+            return None
+        means, specs = self.machine.means(account), list(self.others())
+        self.neighbours = self.neighbours.now(specs)
+        own = nestreach.own(python, self.neighbours.cover, self._leads_to(python, specs))
+        system = (path for name in nestreach.SYSTEM for path in self.neighbours.cover(name))
+        linked = (os.path.realpath(path) for path in LINKED if os.path.islink(path))
+        return nestreach.Nest(walls.Confinement(means, read=(*system, *linked, *own)), own)
+
+    def _leads_to(self, python: str, specs: Iterable[AppSpec]) -> Callable[[str], bool]:
+        """Say where packages may lie besides an environment: in the directories of its namespace's applications.
+
+        An interpreter that an administrator has named may say so itself, but not of what is Stoa's.
+        """
+        namespaces = self.home / "namespaces"
+        if not within(python, str(namespaces)):
+            return lambda path: not within(os.path.realpath(path), str(self.home))
+        name = Path(python).relative_to(namespaces).parts[0]
+        directories = [spec.directory for spec in specs if spec.namespace == name and spec.directory]
+        return nestreach.of_applications(directories, str(namespaces / name / "envs"))
 
     def _account(self, spec: AppSpec) -> Account:
         try:

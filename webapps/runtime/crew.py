@@ -6,19 +6,18 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from . import gauge, processes, wire
 from .application import Application, Instance, Worker
+from .confines import Confines
 from .faults import Faults
 from .heard import MOST, MOST_PIECES, Heard
 from .held import PIPE
 from .keeperlink import KeeperGone, KeeperLink
 from .loop import Loop
 from .nsgroups import NamespaceGroups
-from .spec import AppSpec
 from .zygotes import Place, Zygote, Zygotes
 
 # A worker is replaced after its share more or less of Recycle after requests: not all at once.
@@ -57,18 +56,18 @@ class Crew:
         keeper: KeeperLink,
         loop: Loop,
         judge: Judge,
-        confines: Callable[[AppSpec], dict[str, str]],
+        confines: Confines,
         groups: NamespaceGroups,
         faults: Faults,
     ) -> None:
         self.faults = faults
-        self.confines = confines
+        self.confines = confines.of
         self.groups = groups
         self.keeper = keeper
         self.loop = loop
         self.judge = judge
         self.workers: dict[str, Known] = {}
-        self.zygotes = Zygotes(run_dir, keeper, self._watch_zygote)
+        self.zygotes = Zygotes(run_dir, keeper, self._watch_zygote, confines.nest)
 
     # Starting
 
@@ -174,27 +173,43 @@ class Crew:
             return
         zygote.greeted = True
         try:
-            self._zygote_said(received[0])
+            self._zygote_said(zygote, received[0])
         except KeeperGone:
             raise
         except Exception as error:  # Packages of its environment run in it: what it says may be anything.
             self.faults.note(zygote.python, "hearing its zygote", error)
             self._zygote_ended(zygote)
 
-    def _zygote_said(self, message: wire.Message) -> None:
+    def _zygote_said(self, zygote: Zygote, message: wire.Message) -> None:
         if "forked" in message:
-            self._forked(message["forked"], message["pid"], message["start"])
+            self._forked(zygote, message["forked"], message["pid"])
         elif "ended" in message:
-            self._ended(message["key"], message["status"])
+            if self._is_of(zygote, message["key"]):
+                self._ended(message["key"], message["status"])
         elif "children" in message:
-            self._kill_strangers(message["children"])
+            self._kill_strangers(zygote, message["children"])
 
-    def _forked(self, key: str, pid: int, start: int) -> None:
-        known = self.workers.get(key)
-        if known is None:
+    def _is_of(self, zygote: Zygote, key: str) -> bool:
+        """Say whether a worker is one of a zygote's: it says nothing of others."""
+        return key in self.workers and self.workers[key][1].key.place == zygote.place
+
+    def _forked(self, zygote: Zygote, key: str, pid: int) -> None:
+        """Take a process for a worker where it is below its zygote, whoever says so."""
+        start = processes.born_at(pid)
+        if not start:
+            return  # It has gone, which is said next.
+        # What a zygote leaves that was killed comes to the keeper.
+        top = zygote.pid if processes.started_at(zygote.pid) else os.getppid()
+        if not processes.is_below(pid, top) and processes.born_at(pid):
+            self.faults.note(zygote.python, "hearing its zygote", ValueError(f"process {pid} is none of its own"))
+            return
+        if not self._is_of(zygote, key):
             processes.send_signal(pid, start, signal.SIGKILL)
             return
+        known = self.workers[key]
         worker = known[2]
+        if worker.pid:
+            return  # It has one.
         worker.pid, worker.start = pid, start
         with self.faults.of(known[0].label, "taking a process in"):
             self._take_in(*known)
@@ -207,10 +222,10 @@ class Crew:
         if problem:
             self.judge.worker_failed(application, instance, problem)
 
-    def _kill_strangers(self, children: dict[str, str]) -> None:
+    def _kill_strangers(self, zygote: Zygote, children: dict[str, str]) -> None:
         """Kill workers that a zygote forked for a supervisor that died before it noted them."""
         for pid, key in children.items():
-            if key not in self.workers:
+            if key not in self.workers and processes.is_below(int(pid), zygote.pid):
                 processes.send_signal(int(pid), processes.started_at(int(pid)) or 0, signal.SIGKILL, group=True)
 
     def _zygote_ended(self, zygote: Zygote) -> None:

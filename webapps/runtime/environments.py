@@ -2,7 +2,8 @@
 
 ``<home>/namespaces/<NAME>/`` holds ``env`` (a link to ``envs/<number>``), ``requirements/`` (what has been installed,
 one file an application), ``install/log`` and ``install/json``. Run as ``python -m webapps.runtime.environments
-NAMESPACE_DIR LABEL [REQUIREMENTS]``, by the keeper for the supervisor: it goes on when the supervisor is restarted.
+NAMESPACE_DIR LABEL [REQUIREMENTS [KEPT…]]``, by the keeper for the supervisor: it goes on when the supervisor is
+restarted. KEPT are the files of ``requirements/`` whose applications are still there.
 What runs other people's code, it runs in a sandbox (``sandboxes``), with the confinement of its own environment.
 """
 
@@ -15,8 +16,8 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,17 +91,25 @@ class Environment:
         target = Path(os.path.realpath(self.link))
         return target if target.parent == Path(os.path.realpath(self.directory / "envs")) else None
 
-    def build(self, label: str, wanted: Path | None, say: Say, sandbox: Sandbox | None = None) -> Path:
+    def build(
+        self,
+        label: str,
+        wanted: Path | None,
+        say: Say,
+        sandbox: Sandbox | None = None,
+        live: Collection[str] | None = None,
+    ) -> Path:
         """Make a new environment with all that the namespace's applications asked for, and switch to it.
 
         1. Make ``envs/<next>`` and install the new requirements and the old ones. 2. Look at what was made.
         3. Keep the new requirements beside the old ones, and switch the link. Raises InstallFailed; nothing has
-        changed then.
+        changed then. Of the old ones those that are not ``live`` are left out, and removed at the end; None keeps all.
         """
         sandbox = sandbox or Sandbox()
         sandbox.own(self.notes, 0o750)
         with self._locked("lock"), self._room(sandbox, wanted) as (behind, temporary):
-            kept, files, target = self.directory / "requirements", self._kept(), self._next()
+            kept, target = self.directory / "requirements", self._next()
+            files, gone = self._kept(live)
             try:
                 text = requirements.read(wanted, behind) if wanted else ""
                 if wanted:
@@ -113,17 +122,29 @@ class Environment:
             if wanted:
                 self._keep(kept / file_name(label), text)
             self._switch(target)
+            self._forget(gone - {kept / file_name(label)}, say)
         return target
 
-    def _kept(self) -> dict[str, Path]:
-        """Return what is installed already, by its file's name; refuse what would hang the installer."""
+    def _kept(self, live: Collection[str] | None) -> tuple[dict[str, Path], set[Path]]:
+        """Return what is installed already, by its file's name, and what is not wanted any more.
+
+        Raises InstallFailed for what would hang the installer.
+        """
         kept = self.directory / "requirements"
         kept.mkdir(exist_ok=True)
-        files = {path.name: path for path in sorted(kept.glob("*.txt"))}
+        found = {path.name: path for path in sorted(kept.glob("*.txt"))}
+        files = {name: path for name, path in found.items() if live is None or name in live}
         for path in files.values():
             if why := hostedfiles.problem(path, self.directory):
                 raise InstallFailed(why)
-        return files
+        return files, set(found.values()) - set(files.values())
+
+    def _forget(self, gone: Collection[Path], say: Say) -> None:
+        """Remove the requirements of applications that are not there any more: they would come back with a name."""
+        for path in sorted(gone):
+            say(f"Left out: {hostedfiles.plain(path.name)}, whose application is not there any more.")
+            with suppress(OSError):  # What the application has put there instead is left out the next time too.
+                hostedfiles.unlink(path, self.directory)
 
     @contextmanager
     def _room(self, sandbox: Sandbox, wanted: Path | None) -> Iterator[tuple[Sandbox, Path]]:
@@ -167,6 +188,8 @@ class Environment:
         if files:
             install = [uv(), "pip", "install", "--python", str(target / "bin" / "python")]
             _run(sandbox, [*install, *(word for path in files for word in ("-r", str(path)))], say)
+            empty.check()
+            _compile(target, sandbox)
         empty.check()
 
     def _keep(self, path: Path, text: str) -> None:
@@ -209,22 +232,30 @@ class Environment:
         except OSError:
             return False
 
-    def install(self, label: str, wanted: Path | None, sandbox: Sandbox) -> bool:
+    def install(self, label: str, wanted: Path | None, sandbox: Sandbox, live: Collection[str] | None = None) -> bool:
         """Build, each line to ``install/log`` as it comes, the end to ``install/json``; say if it went well."""
         self.notes.mkdir(mode=0o750, parents=True, exist_ok=True)
         started = now()
         with self._locked("running"):
             with os.fdopen(hostedfiles.written(self.notes / "log", self.directory), "w", buffering=1) as log:
                 self._note(Installation("running", label, started))
-                end = self._tried(label, wanted, lambda line: print(line, file=log), started, sandbox)
+                end = self._tried(label, wanted, lambda line: print(line, file=log), started, sandbox, live)
                 print(end.message, file=log)
             self._note(end)
         return end.state == "done"
 
-    def _tried(self, label: str, wanted: Path | None, say: Say, started: str, sandbox: Sandbox) -> Installation:
+    def _tried(
+        self,
+        label: str,
+        wanted: Path | None,
+        say: Say,
+        started: str,
+        sandbox: Sandbox,
+        live: Collection[str] | None,
+    ) -> Installation:
         say(sandbox.words())
         try:
-            self.build(label, wanted, say, sandbox)
+            self.build(label, wanted, say, sandbox, live)
         except InstallFailed as error:
             return Installation("failed", label, started, now(), f"{error}. Nothing has changed.")
         except OSError as error:
@@ -261,6 +292,16 @@ def _run(sandbox: Sandbox, argv: list[str], say: Say) -> None:
     sandbox.run(argv, say)
 
 
+def _compile(target: Path, sandbox: Sandbox) -> None:
+    """Write bytecode of what is installed, once: nobody who imports it later may write there (``nestwalls``)."""
+    with suppress(CommandFailed):  # Some of it is not meant to be compiled.
+        sandbox.run([str(target / "bin" / "python"), "-I", "-m", "compileall", "-qq", str(target / "lib")], _unheard)
+
+
+def _unheard(_line: str) -> None:
+    """Say nothing."""
+
+
 def _variables() -> dict[str, str]:
     """Return what installers are told: what an administrator has set, then what is so here."""
     # Copied, not linked: what writes into a file of the cache, or of the new environment, changes no other one.
@@ -281,10 +322,10 @@ def now() -> str:
 def main() -> int:
     """Install for one application, or only make the environment."""
     seclusion.seclude()
-    directory, label, *wanted = sys.argv[1:]
+    directory, label, *rest = sys.argv[1:]
+    wanted, live = (Path(rest[0]), rest[1:]) if rest else (None, None)
     sandbox = Sandbox.of(os.environ.pop(walls.KEY, ""))
-    done = Environment(Path(directory)).install(label, Path(wanted[0]) if wanted else None, sandbox)
-    return 0 if done else 1
+    return 0 if Environment(Path(directory)).install(label, wanted, sandbox, live) else 1
 
 
 if __name__ == "__main__":

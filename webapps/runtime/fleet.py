@@ -52,7 +52,7 @@ class Fleet:
         self.faults = Faults(events)
         self.listeners = Listeners(run_dir, keeper, pwd.getpwnam(user) if user else None)
         self.apologies = Apologies()
-        self.crew = Crew(run_dir, keeper, loop, self, self.confines.of, self.groups, self.faults)
+        self.crew = Crew(run_dir, keeper, loop, self, self.confines, self.groups, self.faults)
         self.loop = loop
         self.looks = Looks()
         self.caretaker = Caretaker(events, self.looks)

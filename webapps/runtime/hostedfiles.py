@@ -142,6 +142,15 @@ def written(path: str | os.PathLike[str], below: str | os.PathLike[str], mode: i
         os.close(folder)
 
 
+def unlink(path: str | os.PathLike[str], below: str | os.PathLike[str]) -> None:
+    """Remove a file, or a link itself. Raises OSError."""
+    folder = _way(os.path.dirname(os.fspath(path)), os.fspath(below))
+    try:
+        os.unlink(os.path.basename(os.fspath(path)), dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
 def lockable(path: str | os.PathLike[str], below: str | os.PathLike[str]) -> int:
     """Return the descriptor of a file to lock, which is made where it is not there. Raises OSError."""
     try:

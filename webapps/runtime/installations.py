@@ -17,6 +17,7 @@ from .events import Events
 from .fleet import Fleet
 from .keeperlink import KeeperLink
 from .spec import AppSpec, Bounds
+from .wire import Message
 
 
 class Installations:
@@ -55,8 +56,13 @@ class Installations:
         unmade = self._unmade.get(spec.namespace, "")
         return f"the virtual environment of {spec.namespace} could not be made: {unmade}" if unmade else ""
 
-    def ask(self, namespace: str, label: str, requirements: str) -> str:
-        """Have an application's requirements installed; say why not, "" where it has begun."""
+    def ask(self, request: Message) -> str:
+        """Have an application's requirements installed; say why not, "" where it has begun.
+
+        The ``labels`` are of all applications of the namespace, disabled ones too.
+        """
+        namespace, label, requirements = request["namespace"], request["label"], request["requirements"]
+        labels = request["labels"]
         if not os.path.lexists(requirements):
             return f"there is no {requirements}"
         if problem := hostedfiles.problem(requirements, os.path.dirname(requirements)):
@@ -65,7 +71,7 @@ class Installations:
         if self._is_going_on(namespace):
             return f"an installation into {namespace} is under way; wait for its end"
         try:
-            self._install(environment, label, requirements)
+            self._install(environment, label, [requirements, *_live(environment, labels)])
         except OSError as error:
             return f"the installer cannot be confined: {error}"
         return ""
@@ -85,26 +91,25 @@ class Installations:
         last = environment.installation()
         if environment.name not in self._begun:
             with contextlib.suppress(OSError):  # What the machine permits is not known yet: the next tick asks again.
-                self._install(environment, environment.name, None)
+                self._install(environment, environment.name, [])
         elif last and last.state == "failed":
             self._unmade[environment.name] = last.message  # A person has to look: it is not tried again by itself.
 
-    def _install(self, environment: Environment, label: str, requirements: str | None) -> None:
+    def _install(self, environment: Environment, label: str, wanted: list[str]) -> None:
         """Have the keeper start the installer. Raises OSError where it cannot be confined yet."""
         mark = processes.on_command_line(processes.mark_of(self.home / "run"))
         argv = [sys.executable, "-P", *mark, "-m", "webapps.runtime.environments", str(environment.directory), label]
-        argv += [requirements] if requirements else []
         user = self.fleet.owners.of_directory(environment.directory)
         account = installer.account_of(user or self.fleet.owners.user)
         if problem := self.fleet.confines.machine.problem(account):
             raise OSError(problem)
-        carried = installer.carried(self.fleet.confines, account, self._reach(environment, requirements))
+        carried = installer.carried(self.fleet.confines, account, self._reach(environment, wanted[0] if wanted else ""))
         passed = {**installer.passed(os.environ), **carried, "PYTHONPATH": str(Path(__file__).parents[2])}
         self._begun.add(environment.name)
-        self.keeper.start(f"install:{environment.name}", argv, passed, again=False, user=user)
+        self.keeper.start(f"install:{environment.name}", argv + wanted, passed, again=False, user=user)
         self.events.say(f"installing into the environment of {environment.name} for {label}")
 
-    def _reach(self, environment: Environment, requirements: str | None) -> installer.Reach:
+    def _reach(self, environment: Environment, requirements: str) -> installer.Reach:
         """Say what an installation may reach of the applications of its namespace."""
         here = [spec for spec in self.specs() if spec.namespace == environment.name]
         kept = environment.directory / "requirements"
@@ -113,3 +118,12 @@ class Installations:
             directories.add(os.path.dirname(requirements))
         bounds = here[0].bounds if here else Bounds()
         return installer.Reach(tuple(sorted(filter(None, directories))), bounds)
+
+
+def _live(environment: Environment, labels: Collection[str]) -> list[str]:
+    """Name the kept requirements whose applications are there."""
+    try:
+        kept = hostedfiles.names(environment.directory / "requirements", environment.directory)
+    except OSError:
+        return []
+    return sorted({file_name(label) for label in labels} & set(kept))

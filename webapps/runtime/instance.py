@@ -174,8 +174,8 @@ def run(
     """Serve the application until told to go. Never returns.
 
     ``fds`` has ``listener``, ``ready``, ``out``, ``err`` and ``gauge``, ``told`` where the worker goes into a PID
-    namespace, and ``agent`` where it is decided outside of it what may listen; this process owns them. ``said`` marks
-    what the newcomer before it has complained of.
+    namespace, ``agent`` where it is decided outside of it what may listen, and ``root`` where its root is built outside
+    of it; this process owns them. ``said`` marks what the newcomer before it has complained of.
     """
     ready = Ready(fds["ready"], said)
     status = 1
@@ -237,7 +237,7 @@ def _become(spec: AppSpec, base_environment: dict[str, str], fds: dict[str, int]
     wished = os.environ.pop(walls.KEY, "")
     if wished:
         confinement = walls.Confinement.from_json(wished)
-        walls.raise_walls(confinement, fds.get("agent", -1))
+        walls.raise_walls(confinement, fds.get("agent", -1), fds.get("root", -1))
         ports.explain(confinement)
     os.environ.update(spec.environment)
     try:

@@ -71,7 +71,8 @@ def enter(
     if os.path.isdir(SHM):
         kernel.mount("stoa-shm", SHM, "tmpfs", private, f"mode=1777,size={size or '25%'}")
     if pids:
-        _own_processes()
+        os.mkdir("/proc")
+        show_processes("/proc")
     for path, writable in reached:
         _bind(path, writable)
     _hide(hide)
@@ -212,10 +213,9 @@ def _temporary(directory: str) -> None:
         kernel.mount(f"{OLD}{directory}/{name}" if directory else target, target, flags=kernel.MS_BIND)
 
 
-def _own_processes() -> None:
-    """Show it the processes of its PID namespace; refused where something hides a part of the machine's own /proc."""
-    os.mkdir("/proc")
-    kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+def show_processes(directory: str) -> None:
+    """Show the processes of our PID namespace; refused where something hides a part of the /proc that is there."""
+    kernel.mount("proc", directory, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
 
 
 def _hide(paths: Iterable[str]) -> None:

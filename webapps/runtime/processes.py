@@ -15,6 +15,8 @@ MARK = "HOSTED_BY"
 APPLICATION = "HOSTED_AS"
 # A command line and an environment together are no longer than this in bytes (execve(2)).
 MOST_WORDS = 6 << 20
+# So often a way upwards is begun anew that somebody has left who was on it.
+WALKS = 20
 
 
 def mark_of(run_dir: Path) -> str:
@@ -222,6 +224,44 @@ def below(pid: int) -> list[int]:
         found += new
         new = [grandchild for child in new for grandchild in _children(child)]
     return found
+
+
+def is_below(pid: int, top: int) -> bool:
+    """Say whether a process is another one, or below it."""
+    for _walk in range(WALKS):
+        last = _upwards(pid, top)
+        if last:
+            return last == top
+    return False
+
+
+def _upwards(pid: int, top: int) -> int:
+    """Go from parent to parent, to ``top`` at most; return the last one, 0 where one on the way has just ended.
+
+    Whoever was below that one has another parent by now. Where the process itself has gone, nothing is above it.
+    """
+    here = pid
+    while here > 1 and here != top:
+        found = _stat(here)
+        if not found:
+            return 0 if here != pid else pid
+        here = int(found[1])
+    return here or 1
+
+
+def born_at(pid: int) -> int:
+    """Return when a process started, as ``started_at``, a zombie too; 0 where it has gone."""
+    found = _stat(pid)
+    return int(found[19]) if found else 0
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what the kernel says of a process from its state on (proc(5), stat), nothing where it has gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return []
+    return stat[stat.rindex(b")") + 2 :].split()
 
 
 def titled(parent: int, title: bytes) -> frozenset[int]:

@@ -32,11 +32,14 @@ PIDFD_GETFD = 438
 SO_DOMAIN = 39
 AF_SMC = 43  # TCP, where the other side has none of it.
 INTERNET = (socket.AF_INET, socket.AF_INET6, AF_SMC)
+#: What it is called that a worker is sent for it.
+LINK = "agent"
 #: Stands for the port that the kernel picks.
 ANY = 0
 PICKED = "/proc/sys/net/ipv4/ip_local_port_range"
 
 Ports = Sequence[tuple[int, int]]
+PortsOf = Callable[[int], Ports]
 
 
 class Agent:
@@ -55,6 +58,10 @@ class Agent:
         ours, theirs = socket.socketpair()
         self._watch(ours, functools.partial(self._take_over, ports))
         return theirs.detach()
+
+    def watch(self, listener: int, ports_of: PortsOf) -> None:
+        """Decide for a filter; ``ports_of`` says at which ports a process may listen."""
+        self._watch(listener, functools.partial(self._decide, ports_of))
 
     def close(self) -> None:
         """Close all, in a process that decides nothing: a worker that holds one would decide for itself."""
@@ -97,9 +104,9 @@ class Agent:
             _said, fds, _flags, _address = socket.recv_fds(link, 1, 1)
         self._forget(link)
         for fd in fds:
-            self._watch(fd, functools.partial(self._decide, ports))
+            self.watch(fd, lambda _process: ports)
 
-    def _decide(self, ports: Ports, fd: int) -> None:
+    def _decide(self, ports_of: PortsOf, fd: int) -> None:
         """Answer one call; nobody is left who could ask when the last process has ended."""
         if _has_ended(fd):
             self._forget(fd)
@@ -108,13 +115,14 @@ class Agent:
             asked = bytearray(ASKED.size)
             fcntl.ioctl(fd, RECEIVE, asked)
             number, task, _flags, _call, _architecture, _at, sock, backlog, *_rest = ASKED.unpack(asked)
-            find = functools.partial(self._socket_of, fd, number, task, sock & 0xFFFFFFFF)
-            error = _listen(find, backlog & 0x7FFFFFFF, ports)
+            process = process_of(task, self.proc)
+            find = functools.partial(self._socket_of, fd, number, process, sock & 0xFFFFFFFF)
+            error = _listen(find, backlog & 0x7FFFFFFF, ports_of(process))
             fcntl.ioctl(fd, SEND, ANSWER.pack(number, 0, -error, 0))
 
-    def _socket_of(self, fd: int, number: int, task: int, sock: int) -> socket.socket:
+    def _socket_of(self, fd: int, number: int, process: int, sock: int) -> socket.socket:
         """Return a copy of a process's socket, which is the same socket. Raises OSError."""
-        hold = kernel.pidfd_open(process_of(task, self.proc))
+        hold = kernel.pidfd_open(process)
         try:
             fcntl.ioctl(fd, IS_VALID, struct.pack("=Q", number))  # So it is not another one's process id by now.
             return _as_socket(kernel.call("pidfd_getfd", PIDFD_GETFD, hold, sock, 0))
@@ -127,6 +135,13 @@ def hand_over(link: int, listener: int) -> None:
     with socket.socket(fileno=link) as sock:
         socket.send_fds(sock, [b"+"], [listener])
     _close(listener)
+
+
+def announce(link: int) -> None:
+    """Say that we are the worker that may listen at some ports, where who decides has our filter already."""
+    with socket.socket(fileno=link) as sock:
+        sock.send(b"+")
+        sock.recv(1)
 
 
 def allows(ports: Ports, port: int) -> bool:

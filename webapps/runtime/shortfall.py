@@ -14,6 +14,8 @@ from .walls import Means
 
 # What the walls need of the kernel: mount_setattr(2), landlock(7), pidfd_getfd(2) for a filter's listener.
 NAMESPACES, LANDLOCK, LISTENERS = (5, 12), (5, 13), (5, 6)
+# The oldest on which walls within walls were tried: of an older one nobody has seen that it has them.
+NESTED = (6, 18)
 # The kernel's own words where Landlock was not compiled in, and where it was switched off at boot (landlock(7)).
 NOT_BUILT, NOT_BOOTED = os.strerror(errno.ENOSYS), os.strerror(errno.EOPNOTSUPP)
 
@@ -51,6 +53,8 @@ def _refused(means: Means, kernel: Kernel) -> Iterator[str]:
         yield f"Landlock is refused ({means.why_no_landlock})"
     if means.mounts and means.why_no_pids and not means.pids:
         yield f"a PID namespace is refused ({means.why_no_pids})"
+    if means.pids and means.why_no_nests and means.kernel >= NESTED:
+        yield f"namespaces within namespaces are refused ({means.why_no_nests})"
     if means.why_no_listens and _has_listeners(means, kernel):
         yield f"a seccomp filter with a listener is refused ({means.why_no_listens})"
 

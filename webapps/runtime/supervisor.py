@@ -351,7 +351,7 @@ class Supervisor:
             passes.revoke(self.fleet.applications.values(), request["passes"])
             return {"ok": True}
         if request.get("do") == "install":
-            words = self.installations.ask(request["namespace"], request["label"], request["requirements"])
+            words = self.installations.ask(request)
             return {"error": words} if words else {"ok": True}
         return {"error": f"unknown request {request.get('do')!r}"}
 

@@ -25,8 +25,10 @@ PR_GET_SECUREBITS, PR_SET_SECUREBITS, SECBIT_NOROOT = 27, 28, 1
 CAP_SYS_ADMIN = 21
 CAPABILITY_VERSION_3 = 0x20080522
 AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 0x1000, 0x8000, 0x1
+OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, AT_FDCWD = 1, 4, -100
 # The newer calls have one number on every machine; pivot_root(2) has one for each.
 PIDFD_OPEN, CLOSE_RANGE, MOUNT_SETATTR, CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 434, 436, 442, 444, 445, 446
+OPEN_TREE, MOVE_MOUNT = 428, 429
 CLOSE_RANGE_CLOEXEC = 4
 PIVOT_ROOT = {
     "x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "i686": 217, "armv7l": 218, "ppc64le": 203,
@@ -97,6 +99,18 @@ def read_only(path: str, *, below: bool = True) -> None:
     attributes = struct.pack("4Q", MOUNT_ATTR_RDONLY, 0, 0, 0)
     flags = AT_RECURSIVE if below else 0
     _syscall(f"mount_setattr {path}", MOUNT_SETATTR, -100, os.fsencode(path), flags, attributes, len(attributes))
+
+
+def open_tree(path: str) -> int:
+    """Return a descriptor of a copy of a mount with all below it, mounted nowhere (open_tree(2)). Raises OSError."""
+    flags = ctypes.c_uint(OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE)
+    return _syscall(f"open_tree {path}", OPEN_TREE, AT_FDCWD, os.fsencode(path), flags)
+
+
+def move_mount(tree: int, path: str) -> None:
+    """Mount what a descriptor of a tree stands for (move_mount(2)). Raises OSError."""
+    flags = ctypes.c_uint(MOVE_MOUNT_F_EMPTY_PATH)
+    _syscall(f"move_mount {path}", MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(path), flags)
 
 
 def pivot_root(new: str, old: str) -> None:

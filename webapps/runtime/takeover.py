@@ -148,9 +148,14 @@ class Parting:
     def _others(self, spared: set[int]) -> list[int]:
         """Find who is neither a part of Stoa's nor a worker (or what it started) that the supervisor knows of."""
         known = {self.left.log_writer, *spared, *(pid for pid, _start in self.left.children.values())}
-        workers = {_session(held.meta["pid"]) for key, held in self.left.held.items() if key.startswith(WORKER)}
+        sessions = {_session(held.meta["pid"]) for key, held in self.left.held.items() if key.startswith(WORKER)}
+        sessions |= {session for zygote in self._zygotes() for session in _sessions_below(zygote)}
         found = (pid for pid in processes.marked(self.run_dir) if not processes.is_front(pid, self.run_dir))
-        return [pid for pid in found if not _belongs(pid, known, workers)]
+        return [pid for pid in found if not _belongs(pid, known, sessions)]
+
+    def _zygotes(self) -> Iterator[int]:
+        """Name them: below each there may be a nest, which ends with the last worker in it (``nestfirst``)."""
+        return (pid for name, (pid, _start) in self.left.children.items() if name.startswith("zygote:"))
 
     def _ask_to_leave(self, pid: int, start: int | None, grace: float) -> None:
         if start is not None and processes.is_alive(pid, start):
@@ -182,6 +187,11 @@ def _session(worker: int) -> int:
         return os.getsid(worker)
     except ProcessLookupError:
         return 0
+
+
+def _sessions_below(zygote: int) -> set[int]:
+    """Return the sessions of what is below a zygote but its own, in which a child may wait for its work."""
+    return {_session(pid) for pid in processes.below(zygote)} - {_session(zygote)}
 
 
 def _group(pid: int) -> int:

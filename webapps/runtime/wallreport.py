@@ -27,6 +27,7 @@ def report(means: Means, delegated: Delegated = NOBODYS, *, on: bool = True, own
     return [
         Wall("Files", means.files, _files(means)),
         _by_mounts("Environment read-only", means),
+        Wall("Packages of an environment", means.nests, _packages(means)),
         _by_mounts("Sockets of other applications", means),
         Wall("Stoa’s sockets", means.mounts or (means.peers and means.rights), _stoas_sockets(means)),
         Wall("Memory and environment of other processes", _keeps_processes(means), _processes(means, own)),
@@ -48,6 +49,14 @@ def _namespaces(means: Means) -> str:
 
 def _by_mounts(name: str, means: Means) -> Wall:
     return Wall(name, means.mounts, _namespaces(means) if means.mounts else _needs_namespaces(means))
+
+
+def _packages(means: Means) -> str:
+    """Say by what packages are kept that the zygote imports: it begins what an application is behind its own walls."""
+    if not means.nests:
+        return f"needs namespaces within namespaces, which this machine refuses ({means.why_no_nests})"
+    ways = f"{_namespaces(means)} and PID namespace around the zygote"
+    return ways if means.uid else f"{ways}; as root it keeps the right to mount, by which it can leave them"
 
 
 def _needs_namespaces(means: Means) -> str:

@@ -8,6 +8,7 @@ words. Runs inside the application's process under any CPython from 3.10, so it 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import resource
 import select
 import selectors
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -24,10 +25,11 @@ from . import momentary, priority
 kernel: Any = None
 ownpids: Any = None
 ownroot: Any = None
+owntree: Any = None
 seccomp: Any = None
 seccomp_agent: Any = None
 try:
-    from . import ownpids, ownroot, seccomp, seccomp_agent, syscalls
+    from . import ownpids, ownroot, owntree, seccomp, seccomp_agent, syscalls
 
     kernel = syscalls
 except ImportError:
@@ -60,7 +62,8 @@ class NoAnswer(Exception):
 class Means:
     """What this machine permits. ``why_no_…`` is what it answered; ``uid`` is who asked.
 
-    ``listens`` is whether listen(2) can be decided outside of a worker (``seccomp_agent``).
+    ``listens`` is whether listen(2) can be decided outside of a worker (``seccomp_agent``), ``nests`` whether a zygote
+    can have walls that its workers have theirs within (``nest``).
     """
 
     mounts: bool = False
@@ -75,6 +78,8 @@ class Means:
     why_no_pids: str = ""
     listens: bool = False
     why_no_listens: str = ""
+    nests: bool = False
+    why_no_nests: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Means:
@@ -168,7 +173,7 @@ def enter_pids(told: int) -> None:
         raise _failed(error) from error
 
 
-def raise_walls(wished: Confinement, agent: int = -1) -> None:
+def raise_walls(wished: Confinement, agent: int = -1, root: int = -1) -> None:
     """Put up what the means permit.
 
     1. A priority, and a home where it may write. 2. A root of its own, where the machine permits. 3. Capabilities and
@@ -185,13 +190,15 @@ def raise_walls(wished: Confinement, agent: int = -1) -> None:
         os.environ["HOME"] = wished.home or os.environ.get("HOME", "/")
         reached = _reached(wished) if wished.means.files else []
         if wished.means.mounts:
-            _own_root(wished, reached)
+            _own_root(wished, reached, root)
         if kernel is not None:
             _give_up_rights()
         if wished.means.landlock:
             _landlock(wished, reached)
-        if wished.means.listens:
+        if wished.means.listens and root < 0:
             seccomp_agent.hand_over(agent, seccomp.install())
+        elif agent >= 0:
+            seccomp_agent.announce(agent)
     except OSError as error:
         raise _failed(error) from error
     _limit(wished)
@@ -210,14 +217,17 @@ def _reached(wished: Confinement) -> Reached:
     return ownroot.in_order((*wished.read, *_of_python), wished.write)  # type: ignore[no-any-return]
 
 
-def _own_root(wished: Confinement, reached: Reached) -> None:
+def _own_root(wished: Confinement, reached: Reached, root: int) -> None:
     means = wished.means
     if not means.pids:
         ownroot.leave_the_machines()
     if means.counts and wished.processes:
         _lower(resource.RLIMIT_NPROC, wished.processes + means.pids)  # The first of a PID namespace is Stoa's.
-    settings = [] if means.uid else [(path, False) for path in SETTINGS]
-    reached = [*reached, *([] if means.pids else [("/proc", True)]), *settings]
+    settings = () if means.uid else SETTINGS
+    if root >= 0:
+        owntree.move_into(root, settings)
+        return
+    reached = [*reached, *([] if means.pids else [("/proc", True)]), *((path, False) for path in settings)]
     ownroot.enter(reached, hide=wished.hide, temporary=wished.private, size=wished.temporary, pids=means.pids)
 
 
@@ -312,7 +322,9 @@ def probe(wished: Confinement) -> Means:
     )
     # Behind all that is around a worker as well: who decides has to reach it there.
     why_no_listens = _tried(wished, dataclasses.replace(around, listens=True))
-    return dataclasses.replace(around, listens=not why_no_listens, why_no_listens=why_no_listens)
+    around = dataclasses.replace(around, listens=not why_no_listens, why_no_listens=why_no_listens)
+    why_no_nests = why_no_pids or _tried(wished, dataclasses.replace(around, nests=True))
+    return dataclasses.replace(around, nests=not why_no_nests, why_no_nests=why_no_nests)
 
 
 def _tried(wished: Confinement, means: Means) -> str:
@@ -323,7 +335,7 @@ def _tried(wished: Confinement, means: Means) -> str:
     pid = os.fork()
     if pid == 0:
         agent.close()
-        _try(dataclasses.replace(wished, means=means), link, writing)
+        say_how(writing, lambda: _try(dataclasses.replace(wished, means=means), link, writing))
     os.close(writing)
     os.close(link)
     agent.serve_until({reading: select.POLLIN})
@@ -333,13 +345,21 @@ def _tried(wished: Confinement, means: Means) -> str:
         return _answer_in_words(answer.read(), status)
 
 
-def _try(wished: Confinement, link: int, writing: int) -> NoReturn:
-    """Raise the walls, and say whether that went well."""
+def _try(wished: Confinement, link: int, writing: int) -> None:
+    """Raise the walls, in a nest if it is about that."""
+    if wished.means.nests:
+        importlib.import_module(f"{__package__}.nesttrial").begin(wished, link, writing)
+        return
+    raise_walls(wished, link)
+    if wished.means.listens:
+        seccomp_agent.try_out()
+    os.write(writing, HOLDS)
+
+
+def say_how(writing: int, do: Callable[[], None]) -> NoReturn:
+    """Do, and say why that did not go well, if it did not; the process ends."""
     try:
-        raise_walls(wished, link)
-        if wished.means.listens:
-            seccomp_agent.try_out()
-        os.write(writing, HOLDS)
+        do()
     except BaseException as error:
         cause = error.__cause__ or error
         os.write(writing, (LATER if momentary.is_momentary(cause) else REFUSED) + momentary.in_words(cause).encode())

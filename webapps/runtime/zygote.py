@@ -5,32 +5,36 @@ of Stoa's checkout gets onto ``sys.path``. Runs under any CPython from 3.10.
 
 It answers packets on its listening socket:
 
-1. ``{"do": "fork", "key", "spec", "environment", "said"}`` with the descriptors listener, ready, out, err, gauge:
-   forks a worker and answers ``{"forked": key, "pid", "start"}``, the process id as it is outside of its walls.
+1. ``{"do": "fork", "key", "environment"}`` with the descriptors work, listener, ready, out, err, gauge: forks a worker.
+   ``environment`` says what is around it; what it is to do stands in the file ``work``, which it alone reads. The
+   answer is ``{"forked": key, "pid", "start"}``, the process id as it is outside of its walls.
 2. ``{"do": "import", "modules": [...]}``: imports those that are safe to import before anything is configured, so
    that workers begin with them.
 3. ``{"do": "list"}``: answers ``{"children": {pid: key}}``.
 4. ``{"do": "leave"}``: ends when no child is left.
 
-and tells every caller ``{"ended": pid, "key", "status"}``. SIGTERM: SIGTERM for the children, then it waits for
-them ``GRACE`` seconds, kills what is left and ends.
+and tells every caller ``{"ended": pid, "key", "status"}``. SIGTERM, or ``{"do": "end"}``: SIGTERM for the children,
+then it waits for them ``GRACE`` seconds, kills what is left and ends.
+
+Behind walls (``nest``) its socket is connected to the one caller that it has, who names in ``more`` what descriptors a
+worker is sent besides, and whom it sends a pidfd instead of a process id. When he has gone it ends, and no worker does.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib.util
+import json
 import os
 import selectors
 import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
-FDS = ("listener", "ready", "out", "err", "gauge")
-# What the zygote adds where it decides what a worker may listen at (``seccomp_agent``).
-AGENT = "agent"
+FDS = ("work", "listener", "ready", "out", "err", "gauge")
 GRACE = 12.0
 
 
@@ -66,7 +70,8 @@ class Zygote:
         self.instance, self.spec, self.wire = instance, spec, wire
         self.preloaded = frameworks.Preloaded()
         self.listener = listener
-        self.callers: set[socket.socket] = set()
+        self.nested = not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        self.callers = {listener} if self.nested else set[socket.socket]()
         self.children: dict[int, str] = {}
         self.selector = selectors.DefaultSelector()
         self.environment = dict(os.environ)  # HOSTED_BY stays in it: Stoa finds its processes by it.
@@ -75,12 +80,14 @@ class Zygote:
         self.spare = spare.Spare(self._let_go, self._begin_apart)
         instance.walls.prepare()
         agent = instance.walls.seccomp_agent
-        self.agent = agent and agent.Agent(self.selector)
+        self.agent = None if self.nested else agent and agent.Agent(self.selector)
 
     def serve(self) -> None:
         """Answer until told to leave."""
         self._catch_signals()
-        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        self.selector.register(self.listener, selectors.EVENT_READ, self._answer if self.nested else self._accept)
+        if self.nested:
+            self._tell(self.listener, {"hello": os.getpid()})
         while not (self.leaving and not self.children):
             timeout = 0.2 if self.deadline else self.spare.pause()
             for key, _events in self.selector.select(timeout):
@@ -102,7 +109,7 @@ class Zygote:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self.selector.register(reading, selectors.EVENT_READ, lambda fd: os.read(fd, 512))
 
-    def _terminate(self, _number: int, _frame: Any) -> None:
+    def _terminate(self, _number: int = 0, _frame: Any = None) -> None:
         self.leaving = True
         self.deadline = time.monotonic() + GRACE
         self._signal_children(signal.SIGTERM)
@@ -149,11 +156,13 @@ class Zygote:
             self._tell(caller, {"children": {str(pid): key for pid, key in self.children.items()}})
         elif request["do"] == "leave":
             self.leaving = True
+        elif request["do"] == "end":
+            self._terminate()
 
     def _fork(self, caller: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
         ports = self.instance.walls.listens_at(request["environment"])
-        if ports is not None:
-            fds = [*fds, self.agent.expect(ports)]
+        if ports is not None and self.agent:
+            request, fds = {**request, "more": ["agent"]}, [*fds, self.agent.expect(ports)]
         if self.instance.walls.has_pids(request["environment"]):
             self._fork_apart(caller, request, fds)
             return
@@ -177,17 +186,22 @@ class Zygote:
 
     def _begin_apart(self, request: dict[str, Any], fds: list[int], told: socket.socket) -> None:
         """Do, in that child, what is asked for. Never returns."""
-        self._work(request, {**_named(fds), "told": told.detach()})
+        self._work({**_named(fds, request), "told": told.detach()})
 
     def _has_forked(self, caller: socket.socket, key: str, pid: int) -> None:
         self.children[pid] = key
-        self._tell(caller, {"forked": key, "pid": pid, "start": _start(pid)})
+        if self.nested:
+            hold = self.instance.walls.kernel.pidfd_open(pid)
+            self._tell(caller, {"forked": key}, [hold])
+            os.close(hold)
+        else:
+            self._tell(caller, {"forked": key, "pid": pid, "start": _start(pid)})
 
     def _become_worker(self, request: dict[str, Any], fds: list[int]) -> None:
         """Give up everything of the zygote's, then serve. Never returns."""
         try:
             self._let_go()
-            self._work(request, _named(fds))
+            self._work(_named(fds, request))
         finally:
             os._exit(70)
 
@@ -204,11 +218,12 @@ class Zygote:
         for fd in self.wakeup:
             os.close(fd)
 
-    def _work(self, request: dict[str, Any], fds: dict[str, int]) -> None:
-        spec = self.spec.AppSpec.from_dict(request["spec"])
-        environment = {**self.environment, **request["environment"]}
-        said = request.get("said", "")  # A supervisor of before an update does not tell.
-        self.instance.run(spec, environment, fds, self.preloaded, said)
+    def _work(self, fds: dict[str, int]) -> None:
+        with open(fds.pop("work"), "rb") as file:
+            file.seek(0)
+            work = json.load(file)
+        spec = self.spec.AppSpec.from_dict(work["spec"])
+        self.instance.run(spec, {**self.environment, **work["environment"]}, fds, self.preloaded, work["said"])
 
     def _reap(self) -> None:
         while True:
@@ -224,9 +239,9 @@ class Zygote:
             for caller in list(self.callers):
                 self._tell(caller, ended)
 
-    def _tell(self, caller: socket.socket, message: dict[str, Any]) -> None:
+    def _tell(self, caller: socket.socket, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         try:
-            self.wire.send(caller, message)
+            self.wire.send(caller, message, fds)
         except OSError:
             self._forget(caller)
 
@@ -235,10 +250,12 @@ class Zygote:
             self.callers.discard(caller)
             self.selector.unregister(caller)
             caller.close()
+        if self.nested:
+            os._exit(0)
 
 
-def _named(fds: list[int]) -> dict[str, int]:
-    return dict(zip((*FDS, AGENT)[: max(len(FDS), len(fds))], fds, strict=True))
+def _named(fds: list[int], request: dict[str, Any]) -> dict[str, int]:
+    return dict(zip((*FDS, *request.get("more", ())), fds, strict=True))
 
 
 def _start(pid: int) -> int:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import interpreter, processes, wire
+from . import interpreter, processes, walls, wire
 from .keeperlink import KeeperLink
+from .nestreach import Nest
 
 SCRIPT = Path(__file__).with_name("zygote.py")
 # What of Stoa's own environment an interpreter may need; everything else is the application's to define.
@@ -38,8 +41,9 @@ Place = tuple[str, str]
 class Zygote:
     """A connection to one zygote."""
 
-    def __init__(self, name: str, place: Place, sock: socket.socket) -> None:
+    def __init__(self, name: str, place: Place, sock: socket.socket, pid: int) -> None:
         self.name = name
+        self.pid = pid
         self.place = place
         self.python = place[0]
         self.sock = sock
@@ -52,9 +56,12 @@ class Zygote:
 
         Raises OSError where the zygote has gone.
         """
-        wire.send(
-            self.sock, {"do": "fork", "key": key, "spec": spec, "environment": dict(environment), "said": said}, fds
-        )
+        around = {name: value for name, value in environment.items() if name == walls.KEY}
+        work = _work({"spec": spec, "environment": dict(environment), "said": said})
+        try:
+            wire.send(self.sock, {"do": "fork", "key": key, "environment": around}, [work, *fds])
+        finally:
+            os.close(work)
 
     def preload(self, modules: list[str]) -> None:
         """Have modules imported; workers that are forked later begin with them."""
@@ -71,7 +78,14 @@ class Zygote:
 class Zygotes:
     """Find, start and let go zygotes by the interpreter that they run under and the account that they run as."""
 
-    def __init__(self, run_dir: Path, keeper: KeeperLink, watch: Callable[[Zygote], None]) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        keeper: KeeperLink,
+        watch: Callable[[Zygote], None],
+        nest: Callable[[str, str], Nest | None],
+    ) -> None:
+        self.nest = nest
         self.directory = run_dir / "zygotes"
         self.mark = processes.on_command_line(processes.mark_of(run_dir))
         self.keeper = keeper
@@ -110,9 +124,19 @@ class Zygotes:
         listener = wire.listen(path)
         self.keeper.hold(f"unix:{name}", {"python": python, "user": user, "path": str(path)}, [listener.fileno()])
         listener.close()
-        argv = [python, *self.mark, "-I", str(SCRIPT), f"{{fd:unix:{name}}}", _gunicorn()]
-        self.keeper.start(name, argv, environment_for(python), [f"unix:{name}"], again=False, user=user)
-        return Zygote(name, place, wire.connect(path))
+        argv, environment = self._command(place, f"{{fd:unix:{name}}}")
+        pids = self.keeper.start(name, argv, environment, [f"unix:{name}"], again=False, user=user)
+        return Zygote(name, place, wire.connect(path), pids.get(name, 0))
+
+    def _command(self, place: Place, listener: str) -> tuple[list[str], dict[str, str]]:
+        """Return the command that begins a zygote, behind walls where there are any, and its environment."""
+        python, nest, environment = place[0], self.nest(*place), environment_for(place[0])
+        words = [python, *self.mark, "-I", str(SCRIPT)]
+        if nest is None:
+            return [*words, listener, _gunicorn()], environment
+        around = [sys.executable, "-P", "-S", *self.mark, "-m", "webapps.runtime.nest", listener, json.dumps(nest.own)]
+        carried = {walls.KEY: nest.wished.to_json(), "PYTHONPATH": str(SCRIPT.parents[2])}
+        return [*around, *words, "{link}", _gunicorn()], {**environment, **carried}
 
     def _enter(self, zygote: Zygote) -> None:
         self.by_place[zygote.place] = zygote
@@ -128,7 +152,7 @@ class Zygotes:
             self._end(name)
             return None
         try:
-            zygote = Zygote(name, place, wire.connect(Path(meta["path"])))
+            zygote = Zygote(name, place, wire.connect(Path(meta["path"])), self.keeper.children().get(name, 0))
         except OSError:
             return None
         self._enter(zygote)
@@ -169,6 +193,16 @@ class Zygotes:
             return []
         living = self.keeper.children()
         return [zygote for zygote in waiting if zygote.name not in living]
+
+
+def _work(what: Mapping[str, Any]) -> int:
+    """Return a file in memory that says what a worker is to do.
+
+    Only the worker reads it: what the zygote has read, other workers find in their memory.
+    """
+    fd = os.memfd_create("stoa-work")
+    os.write(fd, json.dumps(what).encode())
+    return fd
 
 
 def _name_of(place: Place) -> str:

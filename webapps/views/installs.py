@@ -62,7 +62,11 @@ def _begin(request: HttpRequest, webapp: WebApp, requirements: str) -> HttpRespo
     elif problem := hostedfiles.problem(requirements, webapp.directory):
         messages.error(request, f"{problem}.")
     elif error := control.install(
-        pk=webapp.pk, label=webapp.label, namespace=webapp.namespace.name, requirements=requirements
+        pk=webapp.pk,
+        label=webapp.label,
+        namespace=webapp.namespace.name,
+        requirements=requirements,
+        labels=webapp.namespace.labels,
     ):
         messages.error(request, error)
     else:

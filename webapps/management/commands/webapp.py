@@ -118,6 +118,7 @@ class Command(BaseCommand):
             label=webapp.label,
             namespace=webapp.namespace.name,
             requirements=str(requirements),
+            labels=webapp.namespace.labels,
         )
         if problem:
             raise CommandError(printable(f"{webapp}: {problem}"))
