@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.runtime.supervisor_site import QuietKeeper, Site
-from webapps.runtime.environments import Environment, InstallFailed
+from webapps.runtime.environments import Environment, InstallFailed, file_name
 from webapps.runtime.sandboxes import Sandbox
 
 
@@ -107,3 +108,15 @@ def test_the_installer_is_told_whose_requirements_are_kept(site: Site) -> None:
 
     assert site.supervisor._answered({**request, "labels": ["/good", "/off"]}) == {"ok": True}
     assert keeper.requests[-1]["argv"][-4:] == [str(directory), "/good", str(wanted), "off.txt"]
+
+
+def test_an_application_that_is_renamed_keeps_what_it_asked_for(site: Site) -> None:
+    site.tick()
+    kept_by = site.home / "namespaces" / "GOOD" / "requirements"
+    kept_by.mkdir()
+    (kept_by / file_name("/good")).write_text("flask\n")
+    site.specs = [replace(spec, name="/better") if spec.name == "/good" else spec for spec in site.specs]
+    site.supervisor.counter = None
+    site.tick()
+
+    assert [path.name for path in kept_by.iterdir()] == [file_name("/better")]

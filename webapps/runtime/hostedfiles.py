@@ -151,6 +151,15 @@ def unlink(path: str | os.PathLike[str], below: str | os.PathLike[str]) -> None:
         os.close(folder)
 
 
+def rename(path: str | os.PathLike[str], name: str, below: str | os.PathLike[str]) -> None:
+    """Give a file, or a link itself, another name in its directory. Raises OSError."""
+    folder = _way(os.path.dirname(os.fspath(path)), os.fspath(below))
+    try:
+        os.rename(os.path.basename(os.fspath(path)), name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
 def lockable(path: str | os.PathLike[str], below: str | os.PathLike[str]) -> int:
     """Return the descriptor of a file to lock, which is made where it is not there. Raises OSError."""
     try:

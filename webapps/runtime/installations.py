@@ -76,6 +76,13 @@ class Installations:
             return f"the installer cannot be confined: {error}"
         return ""
 
+    def rename(self, namespace: str, before: str, label: str) -> None:
+        """Have what an application asked for be kept by its new name."""
+        environment = self._of(namespace)
+        kept = environment.directory / "requirements" / file_name(before)
+        with contextlib.suppress(OSError):  # It has not asked for anything.
+            hostedfiles.rename(kept, file_name(label), environment.directory)
+
     def tidy(self, namespace: str, used: Collection[Path]) -> None:
         """Remove a namespace's environments that nothing uses any more."""
         if not self._is_going_on(namespace):

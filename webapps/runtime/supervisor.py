@@ -187,6 +187,8 @@ class Supervisor:
             application = self.fleet.applications.get(app_id)
             if application is None:
                 application = self.fleet.applications[app_id] = Application(app_id, spec.label)
+            if application.label != spec.label:
+                self.installations.rename(spec.namespace, application.label, spec.label)
             application.label = spec.label
             with self.faults.of(spec.label, "reading what is wished of it"):
                 self._wish_for(application, spec)
