@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from . import wire
 
 QUIET = 0.2
+DEFAULT = (signal.SIGTERM, signal.SIGCHLD)
 
 Child = tuple[int, socket.socket]
 Begin = Callable[[dict[str, Any], list[int], socket.socket], NoReturn]
@@ -69,18 +70,22 @@ class Spare:
     def _fork(self, fds: Sequence[int] = ()) -> Child:
         """Fork a child that has nothing of these descriptors but what it is sent."""
         ours, theirs = wire.pair()
+        # One that ends it in its first moment would be taken as the zygote takes it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, DEFAULT)
         pid = os.fork()
         if pid == 0:
             wire.close_all(fds)
             self._wait(ours, theirs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, DEFAULT)
         theirs.close()
         return pid, ours
 
     def _wait(self, ours: socket.socket, theirs: socket.socket) -> NoReturn:
         """Wait for what is asked, or for the end of the zygote."""
         try:
-            for number in (signal.SIGTERM, signal.SIGCHLD):
+            for number in DEFAULT:
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, DEFAULT)
             ours.close()
             self.let_go()
             received = wire.receive(theirs)
