@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+
+import pytest
 
 from tests.patience import within
 from webapps.runtime import processes
@@ -32,18 +35,28 @@ class Counted:
         assert self.memory.thread
         self.memory.thread.join(within(10))
 
+    def close(self) -> None:
+        """End what is still being counted."""
+        self.goes_on.release(10)
+        if self.memory.thread:
+            self.memory.thread.join(within(10))
 
-def test_who_asks_does_not_wait_until_it_is_counted() -> None:
-    slow = Counted()
 
+@pytest.fixture
+def slow() -> Iterator[Counted]:
+    made = Counted()
+    yield made
+    made.close()
+
+
+def test_who_asks_does_not_wait_until_it_is_counted(slow: Counted) -> None:
     assert [slow.reading(), slow.reading()] == [0, 0]
     slow.ends(after=2.0)
     assert slow.reading() == 1001
     assert slow.times == 1
 
 
-def test_the_next_count_comes_after_many_times_what_the_last_one_took() -> None:
-    slow = Counted()
+def test_the_next_count_comes_after_many_times_what_the_last_one_took(slow: Counted) -> None:
     slow.reading()
     slow.ends(after=2.0)
     slow.now += 2.0 * REST - 1.0
@@ -56,9 +69,7 @@ def test_the_next_count_comes_after_many_times_what_the_last_one_took() -> None:
     assert slow.reading() == 1002
 
 
-def test_what_is_resident_is_good_enough_as_long_as_it_is_little() -> None:
-    slow = Counted()
-
+def test_what_is_resident_is_good_enough_as_long_as_it_is_little(slow: Counted) -> None:
     assert 0 < slow.memory.reading(os.getpid(), 1 << 40) < 1 << 40
     assert slow.memory.thread is None
     assert processes.memory(os.getpid()) > 0
