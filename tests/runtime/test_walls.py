@@ -210,6 +210,22 @@ def test_the_parent_is_reached_when_it_is_its_own(tmp_path: Path, alone: bool, r
     assert (str(tmp_path / "site") in wished.write) is reached
 
 
+def test_a_deployment_by_link_reaches_the_same_before_and_after_it_leads_elsewhere(tmp_path: Path) -> None:
+    for name in ("deploy/releases/1", "deploy/releases/2", "deploy/shared"):
+        (tmp_path / name).mkdir(parents=True)
+    current = tmp_path / "deploy" / "current"
+    current.symlink_to("releases/1")
+    own = spec(1, current)
+    confines = confines_of(tmp_path / "home", own)
+    before = confines.confinement(own, None)
+    current.unlink()
+    current.symlink_to("releases/2")
+    after = confines.confinement(own, None)
+
+    assert str(tmp_path / "deploy") in before.write
+    assert str(tmp_path / "deploy") in after.write
+
+
 @pytest.mark.parametrize("field", ["directory", "path", "python_path", "reach"])
 def test_a_link_that_an_application_may_have_made_is_refused(tmp_path: Path, field: str) -> None:
     for name in ("site/one", "reached", "secret"):

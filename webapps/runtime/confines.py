@@ -224,7 +224,7 @@ class Confines:
         csp = str(self.home / "csp")
         if within(str(self.home), parent) or (within(parent, str(self.home)) and not within(parent, csp)):
             return False
-        return parent != csp and self.neighbours.none_below(parent, directory)
+        return parent != csp and self.neighbours.none_below(parent, directory, spec.id)
 
     def _homes(self, spec: AppSpec) -> tuple[str, ...]:
         """Name the directories in which people keep all sorts of things."""
@@ -255,7 +255,8 @@ class Neighbours:
         self.home = home
         self.key = key
         self.until = time.monotonic() + KNOWN_FOR
-        self.directories = {os.path.realpath(directory) for _id, directory in key}
+        self.by_id = {app_id: os.path.realpath(directory) for app_id, directory in key}
+        self.directories = set(self.by_id.values())
         self.covers: dict[str, list[str]] = {}
 
     def now(self, specs: Iterable[AppSpec]) -> Neighbours:
@@ -276,9 +277,13 @@ class Neighbours:
             self.covers[path] = cover(path, holes) + behind
         return self.covers[path]
 
-    def none_below(self, outer: str, spared: str) -> bool:
-        """Say whether no application lies below a directory, those apart that lie below the spared one."""
-        return not any(within(path, outer) and not within(path, spared) for path in self.directories)
+    def none_below(self, outer: str, spared: str, own: int) -> bool:
+        """Say whether no application lies below a directory, those apart that lie below the spared one.
+
+        Its ``own`` does not count: a moment ago, it may have been where a link of its deployment led then.
+        """
+        others = (path for app_id, path in self.by_id.items() if app_id != own)
+        return not any(within(path, outer) and not within(path, spared) for path in others)
 
 
 def cover(path: str, holes: set[str]) -> list[str]:

@@ -24,10 +24,15 @@ from . import native
 def prepare(signals: Iterable[int], listener: socket.socket, part: Callable[[], None]) -> None:
     """Have every child leave this process's signals, listener and connections, and call ``part``."""
     ours = {number: signal.getsignal(number) for number in signals}
+    name, parted = listener.getsockname(), list[bool]()
 
     def become_a_child() -> None:
+        if parted:  # A child of such a child: what it has is its own, whatever numbers and names that has.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
+            return
+        parted.append(True)
         try:
-            _let_go(listener.getsockname())
+            _let_go(name)
             part()
         finally:
             _leave_signals(ours)
