@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import signal
 import sys
 import threading
@@ -138,3 +139,14 @@ def test_what_the_kernel_has_no_room_for_now_is_none(monkeypatch: pytest.MonkeyP
 def test_a_process_that_is_killed_while_it_tries_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NoAnswer, match="status 9"):
         outcome(monkeypatch, lambda _wished, _agent: os.kill(os.getpid(), signal.SIGKILL))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts a trial as another account")
+def test_a_python_that_the_account_may_not_execute_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / "closed" / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "closed" / "python"))
+    with pytest.raises(NoAnswer, match=r"the account nobody may not enter .*STOA_PYTHON"):
+        ask(pwd.getpwnam("nobody"), Confinement(), tmp_path, within(10))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import processes, walls
+from . import interpreter, processes, walls
 from .walls import NoAnswer
 
 # How long (seconds) a trial may take, and how long is waited before the next one; the last ones again and again.
@@ -69,17 +69,25 @@ def ask(account: Account, wished: walls.Confinement, run_dir: Path, limit: float
         processes.MARK: processes.mark_of(run_dir),
         walls.KEY: wished.to_json(),
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", walls.__name__],
-        env=environment,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        **_identity(account),
-    ) as trial:
+    with _started(account, environment) as trial:
         return _answer_of(trial, limit)
+
+
+def _started(account: Account, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", walls.__name__],
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            **_identity(account),
+        )
+    except PermissionError as error:
+        problem = interpreter.problem(sys.executable, account.pw_name if account else "") or str(error)
+        raise NoAnswer(f"{problem}; let it, or make .venv anew with STOA_PYTHON naming another Python") from error
 
 
 def _identity(account: Account) -> Mapping[str, Any]:
