@@ -82,7 +82,10 @@ def test_each_process_has_its_owner(looking: Stoa) -> None:
 
 
 def parent_of(pid: int) -> int:
-    stat = Path(f"/proc/{pid}/stat").read_text()
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0  # It has ended.
     return int(stat[stat.rindex(")") + 2 :].split()[1])
 
 
