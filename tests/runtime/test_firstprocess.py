@@ -38,12 +38,15 @@ if child == 0:
 os.waitpid(child, 0)
 inside, parent = map(int, os.read(reading, 100).split())
 first, worker = sorted(map(int, open(f"/proc/self/task/{os.getpid()}/children").read().split()))
+held = lambda: [os.readlink(f"/proc/{first}/fd/{fd}") for fd in os.listdir(f"/proc/{first}/fd")]
+while any(name.startswith("socket:") for name in held()):
+    time.sleep(0.01)  # It has been sent its hold on the worker, and has not taken it yet.
 status = dict(line.split(":", 1) for line in open(f"/proc/{first}/status"))
 rollup = dict(line.split(":", 1) for line in open(f"/proc/{first}/smaps_rollup").readlines()[1:])
 said = {
     "inside": inside, "parent": parent, "first": first,
     "capabilities": [status[name].strip() for name in ("CapPrm", "CapEff", "CapInh", "CapAmb")],
-    "fds": [os.readlink(f"/proc/{first}/fd/{fd}") for fd in os.listdir(f"/proc/{first}/fd")],
+    "fds": held(),
     "pss": int(rollup["Pss"].split()[0]), "cwd": os.readlink(f"/proc/{first}/cwd"),
 }
 os.write(end, b"x")
